@@ -1,0 +1,80 @@
+"""How sure we are of a recovery, whether it may run by itself, and whether it worked."""
+
+from datetime import datetime, timedelta
+
+from governance.rules import wilson_lower
+
+# All from the design's table of numbers: "recovery confidence", "success of a recovery", "auto-apply".
+MAX_DECLARED = 0.95
+RESULTS_OF_ITS_OWN = 10
+STRONG_START = 0.70
+OTHER_START = 0.50
+SECOND_OCCURRENCE = 0.10
+THIRD_OCCURRENCE = 0.20
+MAX_UNPROVEN = 0.90
+APPROVED_AT_LEAST = 0.70
+AUTO_APPLY_ABOVE = 0.90
+PROVING_TIME = timedelta(hours=24)
+
+
+def recovery_confidence(
+    *,
+    template_declared: float | None,
+    successes: int,
+    results: int,
+    band: str,
+    occurrences: int,
+    approved_by_person: bool,
+) -> float:
+    """How sure we are that this recovery helps, 0..1.
+
+    `template_declared` is what a template's author claimed (None: not from a template), `successes`
+    of `results` is what came of that template so far, `occurrences` counts the pattern's incidents
+    with this one. Raises ValueError for a claim outside 0..1 or impossible counts.
+    """
+    if template_declared is None:
+        confidence = _unproven(band, occurrences)
+    elif results >= RESULTS_OF_ITS_OWN:
+        confidence = wilson_lower(successes, results)
+    elif 0 <= template_declared <= 1:
+        confidence = min(template_declared, MAX_DECLARED)
+    else:
+        raise ValueError(f"declared confidence {template_declared} is not within 0..1")
+    return max(confidence, APPROVED_AT_LEAST) if approved_by_person else confidence
+
+
+def _unproven(band: str, occurrences: int) -> float:
+    start = STRONG_START if band == "strong" else OTHER_START
+    if occurrences >= 3:
+        start += THIRD_OCCURRENCE
+    elif occurrences == 2:
+        start += SECOND_OCCURRENCE
+    return round(min(start, MAX_UNPROVEN), 2)
+
+
+def may_auto_apply(confidence: float, band: str, *, pattern_allows: bool) -> bool:
+    """Whether a recovery may be applied without asking; only a person sets `pattern_allows`.
+
+    A recovery that is not from a template reaches 0.90 at most, so it always asks.
+    """
+    return pattern_allows and band == "strong" and confidence > AUTO_APPLY_ABOVE
+
+
+def was_success(
+    *,
+    applied_at: datetime,
+    rolled_back_at: datetime | None,
+    recurred_at: datetime | None,
+    now: datetime,
+) -> bool | None:
+    """Whether an applied recovery helped; None while it is too early to say.
+
+    `recurred_at` is when its pattern first came back in that agent after it was applied. Coming
+    back within 24 h is a failure, later is not; a roll-back is a failure whenever it happens.
+    """
+    proven_at = applied_at + PROVING_TIME
+    if rolled_back_at is not None:
+        return False
+    if recurred_at is not None and applied_at <= recurred_at <= proven_at:
+        return False
+    return True if now > proven_at else None
