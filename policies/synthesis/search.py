@@ -1,0 +1,233 @@
+"""The search for a condition that says what failing calls share and good calls lack."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import combinations
+from operator import and_
+from typing import Any
+
+from policies.synthesis.calls import Call, identity
+from policies.synthesis.features import (
+    Beyond,
+    Feature,
+    HasKey,
+    Is,
+    LacksKey,
+    Predicate,
+    features_of,
+    is_number,
+    is_simple,
+    nodes_at,
+    paths_of,
+)
+from policies.synthesis.literals import Path
+
+FAILURES_TO_GENERALISE = 2
+"""Failing calls with different arguments that must share a condition wider than one call."""
+GOOD_CALLS_TO_GENERALISE = 20
+"""Good calls that must have had the chance to match it (same paths present) and did not."""
+RUNS_TO_GENERALISE = 2
+NOVELTY_LIMIT = 0.05
+"""Share of good calls with a value seen in no other good call, above which an unseen value is normal.
+
+It estimates the chance that the next good call brings a value never seen before (Good and Turing's
+missing mass: I. J. Good 1953, Biometrika 40:237). Identifiers are nearly all new, so that no good
+call has this one says nothing; then the failures must come from separate runs, because an agent's
+retries inside one run are one observation.
+"""
+TERMS_LIMIT = 3
+"""Predicates joined by &&."""
+SET_LIMIT = 8
+"""Values of an `in [...]`."""
+CANDIDATES_LIMIT = 40
+"""Predicates kept for joining: 40 make 10,660 conditions, a few milliseconds."""
+GLANCE = 200
+"""Good calls looked at first: a predicate true of most of them separates nothing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Predicates that together match no good call but several failing ones."""
+
+    terms: tuple[Predicate, ...]
+    failed: int
+    """The failing calls under it, as bits."""
+
+    @property
+    def covers(self) -> int:
+        return self.failed.bit_count()
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it lists what failed, which is closer to remembering than to understanding."""
+        return any(len(term.values) > 1 for term in self.terms)
+
+    @property
+    def source(self) -> str:
+        return " && ".join(term.source for term in self.terms)
+
+    @property
+    def sentence(self) -> str:
+        return " and ".join(term.sentence for term in self.terms)
+
+
+@dataclass
+class Sample:
+    """Calls read column by column, each column once."""
+
+    calls: Sequence[Call]
+    _columns: dict[Path, list[list[Any]]] = field(default_factory=dict)
+    _readings: dict[Feature, list[frozenset[Hashable] | None]] = field(default_factory=dict)
+
+    def readings(self, feature: Feature) -> list[frozenset[Hashable] | None]:
+        """For each call the identities the feature reads; None where its path is missing."""
+        if feature not in self._readings:
+            column = self._column(feature.path)
+            self._readings[feature] = [
+                frozenset(feature.read(nodes)) if nodes else None for nodes in column
+            ]
+        return self._readings[feature]
+
+    def _column(self, path: Path) -> list[list[Any]]:
+        if path not in self._columns:
+            self._columns[path] = [nodes_at(call.arguments, path) for call in self.calls]
+        return self._columns[path]
+
+    def matching(self, term: Predicate) -> int:
+        """The calls it is true of, as bits."""
+        wanted = term.identities
+        return _bits(
+            read is not None and not wanted.isdisjoint(read) for read in self.readings(term.feature)
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A predicate true of the cause, with the calls it is true of as bits."""
+
+    term: Predicate
+    failed: int
+    good: int
+
+
+class Search:
+    """All that is known about one kind of failure of a tool, and about the tool's good calls.
+
+    `failures` holds the cause.
+    """
+
+    def __init__(self, cause: Call, failures: Sequence[Call], successes: Sequence[Call]) -> None:
+        self._cause = cause
+        self._failures = failures
+        self._successes = successes
+        self._failed = Sample(failures)
+        self._good = Sample(successes)
+        # Calls with equal arguments match alike, so the first of each stands for all of them.
+        seen: set[Hashable] = set()
+        self._distinct = _bits(_is_first(identity(call.arguments), seen) for call in failures)
+
+    def findings(self) -> Iterator[Finding]:
+        """Supported conditions, best first: what is shared before a list of what failed, then
+        by how many failures it covers, then the simpler. Deterministic."""
+        if len(self._successes) < GOOD_CALLS_TO_GENERALISE or not self._is_shared(self._distinct):
+            return iter(())
+        candidates = self._candidates()
+        found = [
+            Finding(tuple(part.term for part in parts), failed)
+            for size in range(1, TERMS_LIMIT + 1)
+            for parts in combinations(candidates, size)
+            if self._is_shared(failed := _common(part.failed for part in parts))
+            and _is_tight([part.good for part in parts])
+        ]
+        found.sort(key=_worth)
+        return filter(self._is_supported, found)
+
+    def _candidates(self) -> list[Candidate]:
+        """Predicates that failures share, those first that good calls share least."""
+        glance = Sample(self._successes[:GLANCE])
+        kept = []
+        for term in dict.fromkeys(self._predicates()):
+            failed = self._failed.matching(term)
+            if self._is_shared(failed) and glance.matching(term).bit_count() * 2 <= len(
+                glance.calls
+            ):
+                kept.append(Candidate(term, failed, self._good.matching(term)))
+        kept.sort(
+            key=lambda one: (one.good.bit_count(), -one.failed.bit_count(), len(one.term.source))
+        )
+        return kept[:CANDIDATES_LIMIT]
+
+    def _predicates(self) -> Iterator[Predicate]:
+        arguments = self._cause.arguments
+        for path in paths_of(arguments):
+            nodes = nodes_at(arguments, path)
+            for feature in features_of(path, nodes):
+                yield from (Predicate(feature, (value,)) for value in feature.read(nodes).values())
+            if len(nodes) == 1:
+                yield from self._sets(path, nodes[0])
+                yield from self._bounds(path, nodes[0])
+        yield from (Predicate(HasKey(), (name,)) for name in sorted(arguments))
+        known = {name for call in self._successes for name in call.arguments}
+        for name in sorted(known - arguments.keys()):
+            yield Predicate(LacksKey(frozenset({name})), (name,))
+
+    def _sets(self, path: Path, node: Any) -> Iterator[Predicate]:
+        """`in [...]` over what failing calls had here, where there are few such values."""
+        found = [inner for call in self._failures for inner in nodes_at(call.arguments, path)]
+        values = {identity(inner): inner for inner in found if is_simple(inner)}
+        if is_simple(node) and 1 < len(values) <= SET_LIMIT:
+            yield Predicate(Is(path), tuple(sorted(values.values(), key=repr)))
+
+    def _bounds(self, path: Path, node: Any) -> Iterator[Predicate]:
+        """At or past the mildest number that failed, where different numbers failed."""
+        found = [inner for call in self._failures for inner in nodes_at(call.arguments, path)]
+        numbers = {inner for inner in found if is_number(inner)}
+        if is_number(node) and len(numbers) >= FAILURES_TO_GENERALISE:
+            for bound, is_upwards in ((min(numbers), True), (max(numbers), False)):
+                yield Predicate(Beyond(path, bound, is_upwards), (bound,))
+
+    def _is_shared(self, failed: int) -> bool:
+        return (failed & self._distinct).bit_count() >= FAILURES_TO_GENERALISE
+
+    def _is_supported(self, finding: Finding) -> bool:
+        """Whether what is known backs a condition wider than one call."""
+        columns = [self._good.readings(term.feature) for term in finding.terms]
+        comparable = [row for row in zip(*columns, strict=True) if None not in row]
+        if len(comparable) < GOOD_CALLS_TO_GENERALISE:
+            return False
+        unique = sum(1 for count in Counter(comparable).values() if count == 1)
+        if unique / len(comparable) <= NOVELTY_LIMIT:
+            return True
+        under = [call for index, call in enumerate(self._failures) if finding.failed >> index & 1]
+        runs = {call.run_id for call in under}
+        return len(runs) >= RUNS_TO_GENERALISE and not finding.is_listed
+
+
+def _worth(one: Finding) -> tuple[bool, int, int, int, str]:
+    """The order of findings; the text at the end makes it the same every time."""
+    return one.is_listed, -one.covers, len(one.terms), len(one.source), one.source
+
+
+def _is_first(one: Hashable, seen: set[Hashable]) -> bool:
+    if one in seen:
+        return False
+    seen.add(one)
+    return True
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    """Flags as the bits of an integer, the first one lowest."""
+    return int("".join("1" if flag else "0" for flag in flags)[::-1] or "0", 2)
+
+
+def _common(masks: Iterable[int]) -> int:
+    return reduce(and_, masks)
+
+
+def _is_tight(masks: list[int]) -> bool:
+    """No good call is under all of them, and none can be left out."""
+    if _common(masks):
+        return False
+    return len(masks) == 1 or all(map(_common, combinations(masks, len(masks) - 1)))

@@ -1,0 +1,105 @@
+"""Regret: decay, who counts how often, and demotion."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.rules import Regret, counted, decayed, regret_rate, regret_score, should_demote
+
+NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
+
+
+def regret(
+    severity: int = 10, principal: str = "scout", *, days: float = 0, is_agent: bool = True
+) -> Regret:
+    return Regret(severity, principal, NOW - timedelta(days=days), is_agent)
+
+
+def by_reviewer(severity: int, *, days: float = 0) -> Regret:
+    return regret(severity, "reviewer", days=days, is_agent=False)
+
+
+@given(st.integers(1, 10), st.integers(0, 60))
+def test_the_decay_is_exact(severity: int, days: int) -> None:
+    assert regret_score([by_reviewer(severity, days=days)], NOW) == severity / 2 * 0.9**days
+
+
+@given(st.floats(0, 5), st.floats(0, 100), st.floats(0, 100))
+def test_decay_composes_over_time(weight: float, first: float, second: float) -> None:
+    once = decayed(weight, timedelta(days=first + second))
+    twice = decayed(decayed(weight, timedelta(days=first)), timedelta(days=second))
+    assert twice == pytest.approx(once, rel=1e-6, abs=1e-12)
+
+
+def test_a_report_from_the_future_weighs_no_more_than_a_fresh_one() -> None:
+    assert regret_score([by_reviewer(10, days=-2)], NOW) == 5.0
+
+
+def test_an_agent_counts_once_a_day_with_its_heaviest_report() -> None:
+    reports = [regret(2, days=0.01), regret(6, days=0.1), regret(4, days=0.2)]
+    assert counted(reports) == [reports[1]]
+
+
+def test_one_agent_comes_to_four_at_most() -> None:
+    reports = [regret(10, days=day) for day in range(5)]
+    assert regret_score(reports, NOW) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("reports", "demoted"),
+    [
+        ([], False),
+        ([regret(10)], False),
+        ([regret(10, days=day) for day in range(7)], False),  # one agent alone, never
+        ([regret(10), regret(2, "ranger")], True),  # 4.0 + 1.0
+        ([regret(8), regret(1, "ranger")], False),
+        ([by_reviewer(10)], True),
+        ([by_reviewer(9)], False),
+        ([by_reviewer(10, days=0.1)], False),  # already below 5.0
+        (
+            [regret(1, days=day) for day in range(2)] + [regret(1, "ranger")],
+            True,
+        ),  # three in seven days
+        ([regret(1, days=8), regret(1, days=1), regret(1, "ranger")], False),
+        ([by_reviewer(1), by_reviewer(1), by_reviewer(1)], True),
+    ],
+)
+def test_demotion_needs_weight_or_number_and_more_than_one_agent(
+    reports: list[Regret], demoted: bool
+) -> None:
+    assert should_demote(reports, NOW) is demoted
+
+
+regrets = st.lists(
+    st.builds(
+        regret,
+        st.integers(1, 10),
+        st.sampled_from(["scout", "ranger", "reviewer"]),
+        days=st.floats(0, 20),
+        is_agent=st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@given(regrets.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))
+def test_the_order_of_reports_never_matters(pair: tuple[list[Regret], list[Regret]]) -> None:
+    some, shuffled = pair
+    assert regret_score(some, NOW) == regret_score(shuffled, NOW)
+    assert should_demote(some, NOW) is should_demote(shuffled, NOW)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10), st.floats(0, 30)), max_size=60))
+def test_no_agent_alone_ever_demotes(reports: list[tuple[int, float]]) -> None:
+    assert not should_demote([regret(severity, days=days) for severity, days in reports], NOW)
+
+
+@pytest.mark.parametrize(
+    ("regrets", "preventions", "rate"), [(0, 0, None), (1, 3, 0.25), (2, 0, 1.0)]
+)
+def test_the_regret_rate_is_a_share_of_both(
+    regrets: int, preventions: int, rate: float | None
+) -> None:
+    assert regret_rate(regrets, preventions) == rate
