@@ -1,0 +1,14 @@
+"""The site for an ASGI server: pages, API and streams."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Every request gets a thread of its own here, and a thread alone would connect anew.
+os.environ.setdefault("ANTIBODY_POOL", "24")
+
+from django.core.asgi import get_asgi_application  # noqa: E402 - the settings come first
+
+from .database import prepare_from_settings  # noqa: E402
+
+prepare_from_settings()
+application = get_asgi_application()

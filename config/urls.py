@@ -1,0 +1,5 @@
+"""Every route of the site."""
+
+from django.urls import path
+
+urlpatterns: list = []

@@ -1,0 +1,1 @@
+"""Access: who may call what. Everything about requests that is not about a pillar."""

@@ -1,0 +1,71 @@
+"""Bearer tokens: the tenant comes from the token, never from a header or the body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from .. import tokens
+from ..actors import Actor
+from ..database.tenancy import enter_tenant, tenant_scope
+from ..models import Membership, Role, User
+from .principals import Principal
+
+LONGEST = 200
+
+
+class TokenAuthentication(BaseAuthentication):
+    """``Authorization: Bearer abt_…``; enters the token's tenant for the rest of the request."""
+
+    def authenticate(self, request: Request) -> tuple[Principal, tokens.Bearer] | None:
+        header = get_authorization_header(request).split()
+        if not header or header[0].lower() != b"bearer":
+            return None
+        if len(header) != 2 or len(header[1]) > LONGEST:
+            raise AuthenticationFailed("The Authorization header must be 'Bearer <token>'.")
+        found = identify(header[1].decode("latin-1"))
+        if found is None:
+            raise AuthenticationFailed("The token is unknown, expired or revoked.")
+        principal, bearer = found
+        enter_tenant(principal.tenant_id)
+        return principal, bearer
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="antibody"'
+
+
+def identify(secret: str) -> tuple[Principal, tokens.Bearer] | None:
+    """Whose token this is; None for one that is worth nothing (also a person's who left the tenant)."""
+    bearer = tokens.look_up(secret)
+    if bearer is None:
+        return None
+    principal = _person(bearer) if bearer.user_id is not None else _service(bearer)
+    if principal is not None and tokens.use_is_old(bearer):
+        with tenant_scope(bearer.tenant_id):
+            tokens.note_use(bearer)
+    return None if principal is None else (principal, bearer)
+
+
+def _service(bearer: tokens.Bearer) -> Principal:
+    return Principal(bearer.tenant_id, Actor("service", bearer.account_id or "", bearer.name), bearer.token_id)
+
+
+def _person(bearer: tokens.Bearer) -> Principal | None:
+    membership = (
+        Membership.objects.select_related("user")
+        .filter(user_id=bearer.user_id, tenant_id=bearer.tenant_id, user__is_active=True)
+        .first()
+    )
+    if membership is None:
+        return None
+    return Principal(
+        bearer.tenant_id, person(membership.user), bearer.token_id, Role(membership.role), membership.user
+    )
+
+
+def person(user: User | Any) -> Actor:
+    """A signed-in person as an actor."""
+    return Actor("user", str(user.pk), user.get_username())

@@ -1,0 +1,103 @@
+"""Which tenant a signed-in person works for, and what a page may load."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+
+from ..database.tenancy import leave_tenant, tenant_scope
+from ..models import Membership
+
+SESSION_KEY = "tenant"
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class TenantMiddleware:
+    """Runs a signed-in person's pages in the scope of the tenant that the session names.
+
+    The view and the rendering of its template are one transaction: a template may still read rows. API requests
+    carry a token instead and are scoped by its authentication; whatever they entered is left here.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            return self.get_response(request)
+        finally:
+            leave_tenant()
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        request.membership = None  # type: ignore[attr-defined]
+        if is_api(request) or not request.user.is_authenticated:
+            return None
+        membership = membership_of(request)
+        if membership is None:
+            return None
+        request.membership = membership  # type: ignore[attr-defined]
+        if _is_async(view):
+            return None
+        with tenant_scope(membership.tenant_id):
+            response: HttpResponseBase = view(request, *args, **kwargs)
+            if hasattr(response, "render") and callable(response.render):
+                response = response.render()
+            return response
+
+
+def membership_of(request: HttpRequest) -> Membership | None:
+    """The membership that the session chose, or the person's first."""
+    own = Membership.objects.select_related("tenant").filter(user_id=request.user.pk).order_by("pk")
+    chosen = request.session.get(SESSION_KEY)
+    return (own.filter(tenant_id=chosen).first() if chosen else None) or own.first()
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether the request is for the API, which knows no sessions."""
+    return request.path.startswith("/api/")
+
+
+def _is_async(view: Any) -> bool:
+    return inspect.iscoroutinefunction(view) or bool(getattr(view, "view_is_async", False))
+
+
+CONSOLE_POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Unfold's Alpine needs unsafe-eval, its charts and colours unsafe-inline; so only where Unfold is.
+ADMIN_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+# Swagger UI styles itself; its script is inline in the page that drf-spectacular renders.
+DOCS_POLICY = ADMIN_POLICY
+
+
+def content_policy_middleware(get_response: GetResponse) -> GetResponse:
+    """Send a strict content security policy; a looser one only where a library needs it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
+        response = get_response(request)
+        response.setdefault("Content-Security-Policy", _policy(request))
+        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        return response
+
+    return middleware
+
+
+def _policy(request: HttpRequest) -> str:
+    if request.path.startswith("/admin/"):
+        return ADMIN_POLICY
+    if request.path.startswith("/api/docs"):
+        return DOCS_POLICY
+    return CONSOLE_POLICY.format(nonce=request.csp_nonce)  # type: ignore[attr-defined]
+

@@ -1,0 +1,60 @@
+"""How the API describes itself: OpenAPI 3.1 with the token and the problems that every route can answer with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+
+from .permissions import declared
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    target_class = "governance.access.authentication.TokenAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A token made by `manage.py create_token`."}
+
+
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+    "additionalProperties": True,
+}
+
+
+class AntibodySchema(AutoSchema):
+    """Adds the problem answers, and says who may call the route."""
+
+    def get_description(self) -> str:
+        who = declared(self.view, self.method)
+        caller = "nobody"
+        if who is not None:
+            parts = ["agents"] if who.agents else []
+            parts += [f"people from {who.role.value} on"] if who.role else []
+            caller = "everybody" if who.public else " and ".join(parts)
+        return f"{super().get_description()}\n\nMay be called by {caller}.".strip()
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        responses: dict[str, Any] = super()._get_response_bodies(direction)
+        responses.setdefault(
+            "default",
+            {"description": "A problem (RFC 9457)", "content": {"application/problem+json": {"schema": PROBLEM}}},
+        )
+        return responses

@@ -1,0 +1,1 @@
+"""Tenant isolation: the backend, the scope, the fields and the DDL that is derived from the models."""

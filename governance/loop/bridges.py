@@ -1,0 +1,146 @@
+"""What a bridge is: one pillar's step of the loop, and what may come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+
+from ..actors import Actor
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One claimed step: what a bridge is given.
+
+    ``facts`` is what the earlier bridges of this loop found, ids mostly (``match_id``, ``pattern_id``, ``band`` …).
+    ``answer`` is what ``ask`` returned, None where nothing was asked.
+    """
+
+    step_id: str
+    tenant_id: str
+    trace_id: str
+    incident_id: str
+    stage: str
+    facts: Facts
+    attempts: int = 1
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event that a bridge adds to the story, on its own trace or on another (``trace_id``)."""
+
+    type: str
+    headline: str
+    subject: str = ""
+    details: Facts = field(default_factory=dict)
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The stage is done. ``facts`` are added to what the next bridge is given; ``headline`` says what happened.
+
+    ``failure_state`` marks a weakness that the story carries on with, such as match_low_confidence.
+    """
+
+    headline: str
+    subject: str = ""
+    facts: Facts = field(default_factory=dict)
+    failure_state: str = ""
+    events: Sequence[Told] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The stage waits, in a named state, until ``loop.resume(waits_for)`` is called."""
+
+    failure_state: str
+    waits_for: str
+    headline: str
+    subject: str = ""
+    facts: Facts = field(default_factory=dict)
+    events: Sequence[Told] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The loop ends here, in a named state; a person may still retry the stage."""
+
+    failure_state: str
+    headline: str
+    subject: str = ""
+    facts: Facts = field(default_factory=dict)
+    events: Sequence[Told] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The bridge must ask outside first: ``request`` is handed to its ``ask``, then it lands again.
+
+    The request is kept with the step before anything is sent, so that a crash asks again with the same key.
+    ``seconds`` is how long the asking may take.
+    """
+
+    request: Facts
+    seconds: float
+    headline: str = ""
+    facts: Facts = field(default_factory=dict)
+    events: Sequence[Told] = ()
+
+
+Outcome = GoOn | Wait | Stop | Ask
+
+Land = Callable[[Sequence[Work]], Mapping[str, Outcome]]
+AskOutside = Callable[[Work, Facts], Any]
+Undo = Callable[[str, str, Actor, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """One step of the loop.
+
+    land(works) -> {step id: outcome} runs inside the fenced transaction, for several loops of one tenant at
+    once. ask(work, request) runs outside any transaction and returns a JSON value or raises.
+    undo(incident_id, trace_id, actor, reason) takes back what only this loop caused.
+    """
+
+    stage: str
+    name: str
+    land: Land
+    undo: Undo | None = None
+    ask: AskOutside | None = None
+
+    @property
+    def task_name(self) -> str:
+        return f"loop.{self.stage}"
+
+
+Decided = Callable[[Any, Actor], None]
+
+
+@cache
+def bridges() -> Mapping[str, Bridge]:
+    """The bridges in order, by the stage they lead to; from the module that settings.ANTIBODY_LOOP names."""
+    return {bridge.stage: bridge for bridge in import_module(settings.ANTIBODY_LOOP).BRIDGES}
+
+
+@cache
+def decisions() -> Mapping[str, Decided]:
+    """What a decided checkpoint does, by its type: a verb called in the deciding transaction."""
+    table: Mapping[str, Decided] = import_module(settings.ANTIBODY_LOOP).DECISIONS
+    return table
+
+
+def stage_after(stage: str) -> str | None:
+    """The stage that follows, None after the last."""
+    order = list(bridges())
+    place = order.index(stage) + 1 if stage in order else 0
+    return order[place] if place < len(order) else None

@@ -1,0 +1,208 @@
+"""The work queue in PostgreSQL: claim, fence, finish, release. All SQL of the loop is here.
+
+Only the database's clock decides leases and order. Several loops are moved by one statement, because a round
+trip costs more than a row.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from .bridges import Work
+
+LEASE_SECONDS = 5.0
+BATCH = 40
+CHANNEL = "antibody_steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one process holds: its token and the works it may finish."""
+
+    token: str
+    works: list[Work]
+
+
+def claim(limit: int = BATCH, *, suspects: bool = False, seconds: float = LEASE_SECONDS) -> Claim:
+    """Take up to ``limit`` ready steps, of any tenant.
+
+    Fresh steps are taken in batches. A suspect (a step that somebody already failed to finish) is taken alone,
+    so that a lost lease says something about that step and never about its neighbours.
+    """
+    token = secrets.token_hex(16)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, tenant_id, trace_id, incident_id, stage, output, attempts"
+            " FROM antibody_claim_steps(%s, %s, %s, %s)",
+            (1 if suspects else limit, seconds, token, suspects),
+        )
+        rows = cursor.fetchall()
+    return Claim(
+        token,
+        [
+            Work(step_id, tenant_id, trace_id, incident_id, stage, _facts(output), attempts)
+            for step_id, tenant_id, trace_id, incident_id, stage, output, attempts in rows
+        ],
+    )
+
+
+def fence(token: str, works: Sequence[Work]) -> tuple[set[str], bool]:
+    """Lock the steps that are still ours; also says whether the stage is switched off for this tenant.
+
+    What is missing in the answer was lost to somebody else and must be discarded.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id,
+                   EXISTS (SELECT FROM governance_switch WHERE name = ANY(%(names)s) AND NOT "on")
+                   OR EXISTS (SELECT FROM governance_globalswitch WHERE name = ANY(%(names)s) AND NOT "on")
+              FROM governance_loopstep
+             WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running'
+             ORDER BY id FOR NO KEY UPDATE
+            """,
+            {"names": ["loop", works[0].stage], "ids": [work.step_id for work in works], "token": token},
+        )
+        rows = cursor.fetchall()
+    return {row[0] for row in rows}, any(row[1] for row in rows)
+
+
+def is_switched_off(stage: str) -> bool:
+    """Ask again, holding the switches: whoever turns one on waits for us, and then sees the waiting step."""
+    with connection.cursor() as cursor:
+        off = 0
+        for table in ("governance_switch", "governance_globalswitch"):
+            cursor.execute(
+                f'SELECT "on" FROM {table} WHERE name = ANY(%s) FOR SHARE',  # noqa: S608 - a fixed name
+                (["loop", stage],),
+            )
+            off += sum(not on for (on,) in cursor.fetchall())
+    return off > 0
+
+
+def finish(token: str, finished: Sequence[dict[str, Any]]) -> None:
+    """Write what came of fenced steps: the step, the next step (already claimed), the trace, the events.
+
+    One statement for all of them. Each row: id, state, waits_for, failure_state, error, output, lease (seconds,
+    for a step that stays running), available (seconds from now, for a ready one), failures, trace, tenant,
+    trace_state, stage, next (id and stage of the next step or None), next_output, events.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, {"rows": json.dumps(finished), "token": token, "lease": LEASE_SECONDS})
+
+
+def renew(token: str, step_id: str, seconds: float) -> bool:
+    """Hold on to a step for longer; False when it is no longer ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE governance_loopstep SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+            " WHERE id = %s AND claim_token = %s AND state = 'running'",
+            (seconds, step_id, token),
+        )
+        return bool(cursor.rowcount)
+
+
+def resume(waits_for: str) -> int:
+    """Make every step ready that waits for this; how many there were."""
+    return _wake("waits_for = %s", [waits_for])
+
+
+def resume_step(step_id: str) -> int:
+    """Make one waiting, failed or dead step ready again."""
+    return _wake("id = %s", [step_id], "waiting", "failed", "dead")
+
+
+def notify() -> None:
+    """Wake every sweeper when this transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
+def expired(limit: int = 200) -> list[tuple[str, str]]:
+    """(tenant id, step id) of steps whose lease has run out, of any tenant."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tenant_id, id FROM antibody_expired_steps(%s)", (limit,))
+        return list(cursor.fetchall())
+
+
+def due_in() -> float | None:
+    """Seconds until the next ready step is due, at least 0; None when none is waiting for its time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT antibody_next_due()")
+        row = cursor.fetchone()
+    return None if row is None or row[0] is None else max(0.0, float(row[0]))
+
+
+def _wake(condition: str, params: list[Any], *states: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH woken AS (
+                UPDATE governance_loopstep
+                   SET state = 'ready', available_at = clock_timestamp(), attempts = 0, failures = 0,
+                       claim_token = '', lease_until = NULL, waits_for = '', failure_state = '', error = ''
+                 WHERE {condition} AND state = ANY(%s)
+             RETURNING id, tenant_id, trace_id)
+            UPDATE governance_looptrace trace
+               SET state = 'running', failure_state = '', ended_at = NULL
+              FROM woken WHERE trace.id = woken.trace_id AND trace.tenant_id = woken.tenant_id
+            """,  # noqa: S608 - conditions are ours, values are parameters
+            [*params, list(states or ("waiting",))],
+        )
+        count = cursor.rowcount
+    if count:
+        notify()
+    return int(count)
+
+
+def _facts(output: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(output) if isinstance(output, str) else output
+    return facts
+
+
+_FINISH = """
+WITH done AS (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row(
+        id text, state text, waits_for text, failure_state text, error text, output jsonb, lease float8,
+        available float8, failures int, attempts int, trace text, tenant text, trace_state text, stage text,
+        trace_failure text, next_id text, next_stage text, events jsonb)
+), stepped AS (
+    UPDATE governance_loopstep step
+       SET state = done.state, waits_for = done.waits_for, failure_state = done.failure_state,
+           error = done.error, output = done.output, failures = done.failures, attempts = done.attempts,
+           claim_token = CASE done.state WHEN 'running' THEN step.claim_token ELSE '' END,
+           lease_until = CASE done.state WHEN 'running'
+                              THEN clock_timestamp() + make_interval(secs => done.lease) END,
+           available_at = CASE done.state WHEN 'ready'
+                               THEN clock_timestamp() + make_interval(secs => done.available)
+                               ELSE step.available_at END,
+           finished_at = CASE WHEN done.state IN ('done', 'failed', 'dead') THEN clock_timestamp() END
+      FROM done WHERE step.id = done.id AND step.tenant_id = done.tenant
+), followed AS (
+    INSERT INTO governance_loopstep (id, tenant_id, trace_id, stage, state, attempts, failures, max_attempts,
+                                     lease_until, claim_token, waits_for, failure_state, error, output)
+    SELECT next_id, tenant, trace, next_stage, 'running', 1, 0, 5,
+           clock_timestamp() + make_interval(secs => %(lease)s), %(token)s, '', '', '', output
+      FROM done WHERE next_id IS NOT NULL
+), told AS (
+    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, simulated,
+                                      details)
+    SELECT event.id, done.tenant, event.trace, event.type, done.stage, event.headline, event.subject, event.actor,
+           false, event.details
+      FROM done, jsonb_to_recordset(done.events) AS event(
+           id text, trace text, type text, headline text, subject text, actor text, details jsonb)
+)
+UPDATE governance_looptrace trace
+   SET state = done.trace_state,
+       stage = CASE done.state WHEN 'done' THEN done.stage ELSE trace.stage END,
+       failure_state = done.trace_failure,
+       waited = trace.waited OR done.state = 'waiting',
+       ended_at = CASE WHEN done.trace_state IN ('complete', 'stopped', 'dead') THEN clock_timestamp() END
+  FROM done WHERE trace.id = done.trace AND trace.tenant_id = done.tenant
+"""

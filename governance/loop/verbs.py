@@ -1,0 +1,111 @@
+"""What people and pillars do with a loop: begin it, let it go on, try again, take it back."""
+
+from __future__ import annotations
+
+from django.db.models import Max
+
+from .. import ledger
+from ..actors import Actor
+from ..models import LoopStep, LoopTrace, Stage, Switch
+from ..models.switches import WHOLE_LOOP
+from ..refusals import Conflict, Invalid
+from ..story.events import tell
+from . import queue
+from .bridges import bridges
+from .hints import hint
+
+
+class CannotRetry(Conflict):
+    """The stage is not one that stopped, failed or died."""
+
+
+class CannotRevert(Conflict):
+    """The loop was reverted already."""
+
+
+def begin(incident_id: str, *, headline: str, actor: Actor, details: dict[str, object], simulated: bool = False) -> LoopTrace:
+    """Open the story of an incident and make its first step ready, in the incident's own transaction."""
+    earlier = LoopTrace.objects.filter(incident_id=incident_id).aggregate(last=Max("generation"))["last"] or 0
+    return _begin(incident_id, earlier + 1, headline, actor, details, simulated)
+
+
+def begin_first(
+    incident_id: str, *, headline: str, actor: Actor, details: dict[str, object], simulated: bool = False
+) -> LoopTrace:
+    """``begin`` for an incident that was just made and can have no earlier trace."""
+    return _begin(incident_id, 1, headline, actor, details, simulated)
+
+
+def _begin(
+    incident_id: str, generation: int, headline: str, actor: Actor, details: dict[str, object], simulated: bool
+) -> LoopTrace:
+    trace = LoopTrace.objects.create(
+        incident_id=incident_id, generation=generation, headline=headline[:300], simulated=simulated
+    )
+    step = LoopStep.objects.create(trace=trace, stage=next(iter(bridges())))
+    tell(
+        trace.id,
+        Stage.INCIDENT_CREATED,
+        headline,
+        subject=incident_id,
+        actor=actor,
+        stage=Stage.INCIDENT_CREATED,
+        details=details,
+        simulated=simulated,
+    )
+    queue.notify()
+    hint(step.stage, step.id)
+    return trace
+
+
+def resume(waits_for: str) -> int:
+    """Let every loop go on that waits for this id; how many there were. Call it in the changing transaction."""
+    return queue.resume(waits_for)
+
+
+def retry(trace: LoopTrace, stage: str, *, actor: Actor, reason: str = "") -> LoopStep:
+    """Run a failed, dead or stopped stage again. Raises CannotRetry for any other."""
+    step = trace.steps.filter(stage=stage, state__in=[LoopStep.State.FAILED, LoopStep.State.DEAD]).first()
+    if step is None or trace.state == LoopTrace.State.REVERTED or not queue.resume_step(step.id):
+        raise CannotRetry(f"{stage} of this loop did not fail: there is nothing to try again.")
+    tell(trace.id, "retried", f"{stage} is tried again", actor=actor, stage=stage, details={"reason": reason})
+    ledger.append("loop.retried", trace.id, actor=actor, reason=reason, stage=stage)
+    hint(step.stage, step.id)
+    return step
+
+
+def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
+    """Withdraw what only this loop caused, last bridge first. Raises CannotRevert for a reverted one."""
+    changed = (
+        LoopTrace.objects.filter(pk=trace.pk)
+        .exclude(state=LoopTrace.State.REVERTED)
+        .update(state=LoopTrace.State.REVERTED, failure_state="")
+    )
+    if not changed:
+        raise CannotRevert("This loop was reverted already.")
+    trace.steps.exclude(state=LoopStep.State.DONE).update(
+        state=LoopStep.State.FAILED, claim_token="", lease_until=None, waits_for="", error="reverted"
+    )
+    for bridge in reversed(bridges().values()):
+        if bridge.undo:
+            bridge.undo(trace.incident_id, trace.id, actor, reason)
+    tell(trace.id, "reverted", f"Taken back: {reason}", actor=actor, details={"reason": reason})
+    ledger.append("loop.reverted", trace.id, actor=actor, reason=reason)
+    trace.state = LoopTrace.State.REVERTED
+
+
+def set_switch(name: str, on: bool, *, actor: Actor, reason: str) -> Switch:
+    """Turn the tenant's switch of the whole loop or of one stage; on lets the waiting steps go on.
+
+    Raises Invalid for a name that is neither.
+    """
+    if name != WHOLE_LOOP and name not in bridges():
+        raise Invalid(f"There is no switch {name!r}; there are {', '.join([WHOLE_LOOP, *bridges()])}.", field="name")
+    switch, _ = Switch.objects.update_or_create(name=name, defaults={"on": on, "reason": reason})
+    ledger.append(f"switch.{'on' if on else 'off'}", name, actor=actor, reason=reason)
+    if on:
+        for stage in bridges() if name == WHOLE_LOOP else [name]:
+            queue.resume(f"switch:{stage}")
+    return switch
+
+

@@ -1,0 +1,32 @@
+"""The records of the ground: one noun a file."""
+
+from .checkpoints import Checkpoint
+from .identity import Agent, Run
+from .ledger import LedgerEntry
+from .people import Account, Membership, Role, Settings, Tenant, User
+from .requests import IdempotentRequest
+from .story import FailureState, LoopEvent, LoopStep, LoopTrace, Stage
+from .switches import GlobalSwitch, Switch
+from .tokens import ApiToken
+
+__all__ = [
+    "Account",
+    "Agent",
+    "ApiToken",
+    "Checkpoint",
+    "FailureState",
+    "GlobalSwitch",
+    "IdempotentRequest",
+    "LedgerEntry",
+    "LoopEvent",
+    "LoopStep",
+    "LoopTrace",
+    "Membership",
+    "Role",
+    "Run",
+    "Settings",
+    "Stage",
+    "Switch",
+    "Tenant",
+    "User",
+]

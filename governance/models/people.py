@@ -1,0 +1,107 @@
+"""Tenants, the people who belong to them, and the service accounts that agents use."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from ..database.fields import TenantModel
+from ..ids import IdField
+
+
+class User(AbstractUser):
+    """One person who can sign in. What they may do is said by their memberships."""
+
+
+class Tenant(models.Model):
+    """One customer: everything else in the database belongs to exactly one of these."""
+
+    id = IdField("ten")
+    slug = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role may do what those before it may."""
+
+    VIEWER = "viewer"
+    REVIEWER = "reviewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Membership(models.Model):
+    """One person's role in one tenant. Not under row-level security: it decides which tenant is entered."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "tenant"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.tenant}"
+
+
+class Settings(TenantModel):
+    """What one tenant decided about its own governance."""
+
+    class Verdict(models.TextChoices):
+        ALLOW = "allow"
+        BLOCK = "block"
+
+    id = IdField("set")
+    confirmations = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Distinct incidents that confirm a shadow policy, its origin being the first.",
+    )
+    default_verdict = models.CharField(
+        max_length=5,
+        choices=Verdict.choices,
+        default=Verdict.ALLOW,
+        help_text="The guard's answer where no policy has anything to say.",
+    )
+    strict_agents = models.BooleanField(
+        default=False, help_text="Refuse agents that nobody registered, instead of knowing them from first sight."
+    )
+    automatic_activation = models.BooleanField(
+        default=False, help_text="Activate confirmed policies without a person, once graduation has unlocked it."
+    )
+    hallucination_may_block = models.BooleanField(
+        default=False, help_text="Let a probabilistic detector reach block by itself."
+    )
+    checkpoints_off = models.JSONField(
+        default=list, blank=True, help_text="Types of checkpoint that nobody is asked for: what they guard goes on."
+    )
+    checkpoints_advisory = models.JSONField(
+        default=list, blank=True, help_text="Types of checkpoint that are asked but do not hold the loop."
+    )
+    llm_recoveries = models.BooleanField(default=False, help_text="Let a language model suggest recoveries.")
+
+    class Meta:
+        verbose_name_plural = "settings"
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="settings_once")]
+
+    def __str__(self) -> str:
+        return f"settings of {self.tenant_id}"
+
+
+class Account(TenantModel):
+    """A service account: what agents authenticate as. It can never decide a checkpoint."""
+
+    id = IdField("acc")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="account_name")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,35 @@
+"""The one way to add to a story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..actors import Actor
+from ..models import LoopEvent
+from .live import publish_after_commit
+
+
+def tell(
+    trace_id: str,
+    type: str,
+    headline: str,
+    *,
+    actor: Actor,
+    subject: str = "",
+    stage: str = "",
+    details: dict[str, Any] | None = None,
+    simulated: bool = False,
+) -> LoopEvent:
+    """Write that something happened on a trace, in the transaction in which it happens."""
+    event = LoopEvent.objects.create(
+        trace_id=trace_id,
+        type=type,
+        stage=stage,
+        headline=headline[:300],
+        subject=subject,
+        actor=str(actor),
+        details=details or {},
+        simulated=simulated,
+    )
+    publish_after_commit(event.tenant_id, [trace_id])
+    return event

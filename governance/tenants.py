@@ -1,0 +1,62 @@
+"""Tenants and who belongs to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from . import ledger
+from .actors import COMMAND, Actor
+from .database.tenancy import tenant_scope
+from .models import Membership, Role, Settings, Tenant, User
+
+RANKS = (Role.VIEWER, Role.REVIEWER, Role.OPERATOR, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person in one tenant, as far as access is concerned."""
+
+    user: User
+    role: str
+
+    def may_act_as(self, role: str) -> bool:
+        """Whether the member's role is this one or a higher one."""
+        return RANKS.index(Role(self.role)) >= RANKS.index(Role(role))
+
+
+def make_tenant(slug: str, *, name: str = "", actor: Actor = COMMAND, **settings: object) -> Tenant:
+    """The tenant of this slug, made with its settings when it is new. Runs outside every tenant's scope."""
+    with transaction.atomic():
+        tenant, is_new = Tenant.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+        with tenant_scope(tenant.id):
+            if is_new:
+                Settings.objects.create(**settings)
+                ledger.append("tenant.made", tenant.id, actor=actor, slug=slug)
+    return tenant
+
+
+def change_settings(*, actor: Actor, reason: str, **changes: object) -> Settings:
+    """Change settings of the tenant in scope, with the ledger telling what was before."""
+    settings = Settings.objects.select_for_update().get()
+    before = {name: getattr(settings, name) for name in changes}
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    settings.full_clean()
+    settings.save(update_fields=list(changes))
+    ledger.append("settings.changed", settings.id, actor=actor, reason=reason, before=before, after=dict(changes))
+    return settings
+
+
+def settings() -> Settings:
+    """The settings of the tenant in scope."""
+    return Settings.objects.get()
+
+
+def add_member(tenant: Tenant, user: User, role: str, *, actor: Actor = COMMAND) -> Membership:
+    """Give a person a role in a tenant, or change the one he has."""
+    with tenant_scope(tenant.id):
+        membership, _ = Membership.objects.update_or_create(tenant=tenant, user=user, defaults={"role": Role(role)})
+        ledger.append("membership.set", str(user.pk), actor=actor, role=str(role))
+    return membership

@@ -1,0 +1,125 @@
+"""The verbs of incidents: report, acknowledge, resolve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from governance import identity, ledger
+from governance.actors import Actor
+from governance.loop import verbs as loop
+from governance.models import Agent, LoopTrace, Run
+from governance.states import move
+
+from .models import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An incident, its newest loop, and whether this report made it."""
+
+    incident: Incident
+    trace: LoopTrace
+    is_new: bool
+
+
+def report(
+    *,
+    agent: Agent | str,
+    error_type: str,
+    message: str,
+    actor: Actor,
+    tool: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    category: str = Incident.Category.EXECUTION_FAILURE,
+    severity: str = Incident.Severity.MEDIUM,
+    context: Mapping[str, Any] | None = None,
+    occurred_at: datetime | None = None,
+    source: str = "api",
+    source_key: str | None = None,
+    run: Run | None = None,
+    simulated: bool = False,
+) -> Opened:
+    """Open an incident and begin its loop, in one transaction; the same (source, source_key) is the same incident.
+
+    Without ``arguments`` those in ``context["arguments"]`` are taken, an object or its JSON text.
+    """
+    agent = identity.see_agent(agent, actor=actor) if isinstance(agent, str) else agent
+    if source_key is not None and (known := _known(source, source_key)):
+        return known
+    try:
+        with transaction.atomic():
+            incident = Incident.objects.create(
+                agent=agent,
+                run=run,
+                error_type=error_type,
+                message=message,
+                tool=tool,
+                arguments=_arguments(arguments, context),
+                category=category,
+                severity=severity,
+                context=dict(context or {}),
+                source=source,
+                source_key=source_key,
+                simulated=simulated,
+                **({"occurred_at": occurred_at} if occurred_at else {}),
+            )
+    except IntegrityError:
+        # Another process opened it between our look and our write: the constraint decides who was first.
+        if source_key is not None and (known := _known(source, source_key)):
+            return known
+        raise
+    trace = loop.begin_first(
+        incident.id,
+        headline=str(incident),
+        actor=actor,
+        details={"severity": severity, "category": category, "agent": agent.name, "tool": tool},
+        simulated=simulated,
+    )
+    ledger.append("incident.opened", incident.id, actor=actor, trace=trace.id, source=source)
+    return Opened(incident, trace, True)
+
+
+def acknowledge(incident: Incident, *, actor: Actor, reason: str = "") -> None:
+    """Say that somebody looks at it. Raises IllegalMove or Stale."""
+    move(incident, Incident.State.ACKNOWLEDGED, actor=actor, reason=reason)
+
+
+def resolve(incident: Incident, *, actor: Actor, reason: str) -> None:
+    """Say that nothing is left to do. Raises IllegalMove or Stale."""
+    move(incident, Incident.State.RESOLVED, actor=actor, reason=reason)
+
+
+def reopen(incident: Incident, *, actor: Actor, reason: str) -> None:
+    """Say that something is left to do after all. Raises IllegalMove or Stale."""
+    move(incident, Incident.State.OPEN, actor=actor, reason=reason)
+
+
+def newest_trace(incident_id: str) -> LoopTrace:
+    """The loop of the incident that counts: the one of the latest generation."""
+    trace = LoopTrace.objects.filter(incident_id=incident_id).order_by("-generation").first()
+    if trace is None:
+        raise LoopTrace.DoesNotExist(f"{incident_id} has no loop.")
+    return trace
+
+
+def _known(source: str, source_key: str) -> Opened | None:
+    incident = Incident.objects.filter(source=source, source_key=source_key).first()
+    return Opened(incident, newest_trace(incident.id), False) if incident else None
+
+
+def _arguments(given: Mapping[str, Any] | None, context: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if given is not None:
+        return dict(given)
+    found = (context or {}).get("arguments")
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,35 @@
+#!/usr/bin/env python
+"""The command line: what owns tables runs as the owner, everything else as the app's own login."""
+
+import os
+import sys
+
+OWNERS_COMMANDS = {"migrate", "sqlmigrate", "dbshell"}
+WITHOUT_DATABASE = {"", "check", "collectstatic", "help", "makemigrations", "replay", "spectacular"}
+
+
+def main() -> None:
+    """Run one command, with the database started and prepared where it needs one."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if command in OWNERS_COMMANDS:
+        os.environ.setdefault("ANTIBODY_LOGIN", "owner")
+    if command == "serve":
+        # Its server gives every request a thread of its own, and a thread alone would connect anew.
+        os.environ.setdefault("ANTIBODY_POOL", "24")
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    from config.database import DatabaseError, prepare_from_settings
+
+    try:
+        if command not in WITHOUT_DATABASE:
+            prepare_from_settings()
+        execute_from_command_line(sys.argv)
+    except (DatabaseError, ImproperlyConfigured) as error:
+        sys.exit(f"antibody: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,371 @@
+"""Rules born from recoveries, what they did, and the calls they are judged by."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from catalog.models import Pattern
+from governance.database.fields import AppendOnly, TenantForeignKey, TenantModel
+from governance.ids import IdField
+from governance.models import Agent, LoopTrace, Run, User
+from incidents.models import Incident
+from recovery.models import Recovery
+
+
+class Policies(models.QuerySet["Policy"]):
+    """Policies by how far they have come."""
+
+    def active(self) -> Self:
+        return self.filter(state=Policy.State.ACTIVE)
+
+    def watching(self) -> Self:
+        """Not in force yet, but every decision records what they would have said."""
+        return self.filter(state__in=[Policy.State.SHADOW, Policy.State.PENDING])
+
+    def live(self) -> Self:
+        """Read by the guard at every decision."""
+        return self.filter(state__in=[Policy.State.SHADOW, Policy.State.PENDING, Policy.State.ACTIVE])
+
+
+class Policy(TenantModel):
+    """One rule in the life from draft to retirement, in its newest version."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        SHADOW = "shadow"
+        PENDING = "pending"
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        RETIRED = "retired"
+
+    class Category(models.TextChoices):
+        SAFETY = "safety"
+        PRIVACY = "privacy"
+        OPERATIONAL = "operational"
+        ROUTING = "routing"
+        CUSTOM = "custom"
+
+    class Action(models.TextChoices):
+        BLOCK = "block"
+        WARN = "warn"
+        ESCALATE = "escalate"
+        ROUTE_AWAY = "route_away"
+        KILL = "kill"
+
+    class Scope(models.TextChoices):
+        AGENT = "agent"
+        TENANT = "tenant"
+        GLOBAL = "global"
+
+    class Source(models.TextChoices):
+        MANUAL = "manual"
+        RECOVERY = "recovery"
+        PATTERN = "pattern"
+
+    class FailureMode(models.TextChoices):
+        FAIL_CLOSED = "fail_closed"
+        FAIL_OPEN = "fail_open"
+
+    MOVES: ClassVar[dict[str, frozenset[str]]] = {
+        State.DRAFT: frozenset({State.SHADOW, State.RETIRED}),
+        State.SHADOW: frozenset({State.PENDING, State.RETIRED}),
+        State.PENDING: frozenset({State.ACTIVE, State.SHADOW, State.RETIRED}),
+        State.ACTIVE: frozenset({State.SUSPENDED, State.SHADOW, State.RETIRED}),
+        State.SUSPENDED: frozenset({State.ACTIVE, State.SHADOW, State.RETIRED}),
+    }
+
+    id = IdField("pol")
+    name = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT, editable=False)
+    category = models.CharField(max_length=12, choices=Category.choices, default=Category.OPERATIONAL)
+    action = models.CharField(max_length=10, choices=Action.choices, default=Action.BLOCK)
+    scope_type = models.CharField(max_length=8, choices=Scope.choices, default=Scope.TENANT)
+    scope_id = models.CharField(max_length=200, blank=True, help_text="The agent's name where the scope is an agent.")
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.MANUAL, editable=False)
+    failure_mode = models.CharField(max_length=12, choices=FailureMode.choices, default=FailureMode.FAIL_CLOSED)
+    tool = models.CharField(max_length=200, blank=True, help_text="The one tool it is about; empty: every tool.")
+    version = models.PositiveIntegerField(default=1, editable=False)
+    condition = models.TextField(help_text="CEL over action, arguments, context, agent and run.")
+    explanation = models.TextField(blank=True, editable=False)
+    confidence = models.FloatField(default=0.0, editable=False)
+    backtest: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
+    pattern = TenantForeignKey(Pattern, null=True, related_name="policies", editable=False)
+    recovery = TenantForeignKey(Recovery, null=True, related_name="policies", editable=False)
+    trace = TenantForeignKey(LoopTrace, null=True, related_name="+", editable=False)
+    simulated = models.BooleanField(default=False, editable=False)
+    reason = models.TextField(blank=True, editable=False, help_text="Why it last changed its state.")
+    state_since = models.DateTimeField(auto_now_add=True, editable=False)
+
+    objects = Policies.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "policies"
+        indexes = [
+            models.Index(
+                fields=["tenant", "state"],
+                name="policy_live",
+                condition=Q(state__in=["shadow", "pending", "active"]),
+            ),
+            models.Index(fields=["tenant", "pattern", "state"], name="policy_of_pattern"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def mode(self) -> str:
+        """The life in the API's words: suspended and retired are both ``disabled``."""
+        return "disabled" if self.state in (self.State.SUSPENDED, self.State.RETIRED) else self.state
+
+
+class PolicyVersion(AppendOnly):
+    """One wording of a policy, and why it came to be."""
+
+    id = IdField("pvr")
+    policy = TenantForeignKey(Policy, related_name="versions")
+    number = models.PositiveIntegerField()
+    condition = models.TextField()
+    explanation = models.TextField(blank=True)
+    backtest: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    reason = models.CharField(max_length=300)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "policy", "number"], name="policy_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.policy_id} v{self.number}"
+
+
+class PolicySet(TenantModel):
+    """The number of a tenant's policy set: it rises with every change that the guard must see."""
+
+    id = IdField("pst")
+    revision = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="policy_set_once")]
+
+    def __str__(self) -> str:
+        return f"policy set {self.revision} of {self.tenant_id}"
+
+
+class Evidence(AppendOnly):
+    """One incident that speaks for one version of a policy; a reviewer may add one without an incident."""
+
+    class Kind(models.TextChoices):
+        ORIGIN = "origin"
+        CONFIRMATION = "confirmation"
+        SUPPORT = "support"  # the policy was active already, or the incident only shares its pattern
+        REVIEWER = "reviewer"
+
+    id = IdField("evd")
+    policy = TenantForeignKey(Policy, related_name="evidence")
+    version = models.PositiveIntegerField()
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    incident = TenantForeignKey(Incident, null=True, related_name="evidence")
+    actor = models.CharField(max_length=80)
+    withdraws = models.BooleanField(default=False, help_text="Takes this incident's evidence back (a reverted loop).")
+    note = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "evidence"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "policy", "version", "incident", "withdraws"],
+                condition=Q(incident__isnull=False),
+                name="evidence_once",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "policy", "version", "actor"],
+                condition=Q(kind="reviewer"),
+                name="evidence_reviewer_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.policy_id}"
+
+
+class Decision(AppendOnly):
+    """One answer of the guard to one action that an agent was about to take."""
+
+    class Verdict(models.TextChoices):
+        ALLOW = "allow"
+        WARN = "warn"
+        ROUTE_AWAY = "route_away"
+        ESCALATE = "escalate"
+        BLOCK = "block"
+        KILL = "kill"
+
+    class Kind(models.TextChoices):
+        TOOL_CALL = "tool_call"
+        LLM_CALL = "llm_call"
+        DATA_ACCESS = "data_access"
+        EXTERNAL_CALL = "external_call"
+        AGENT_SPAWN = "agent_spawn"
+        COMMAND = "command"
+
+    id = IdField("dec")
+    agent = TenantForeignKey(Agent, related_name="decisions")
+    run = TenantForeignKey(Run, related_name="decisions")
+    step = models.BigIntegerField(null=True)
+    kind = models.CharField(max_length=15, choices=Kind.choices)
+    tool = models.CharField(max_length=200, blank=True)
+    arguments: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    context: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    policies: models.JSONField[Any, Any] = models.JSONField(default=list, help_text="Of those that matched: id, version, action.")
+    would_block: models.JSONField[Any, Any] = models.JSONField(
+        default=list, help_text="Of shadow policies that would have: id and version."
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    policy_set = models.BigIntegerField(default=0, help_text="The revision it was decided under.")
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["tenant", "created_at"], name="decision_created"),
+            models.Index(fields=["tenant", "verdict", "id"], name="decision_denied", condition=~Q(verdict="allow")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.tool or self.kind}"
+
+
+class Outcome(AppendOnly):
+    """How an action went, as the agent reported it: the facts that policies are judged by."""
+
+    id = IdField("otc")
+    decision = TenantForeignKey(Decision, related_name="outcomes")
+    agent = TenantForeignKey(Agent, related_name="outcomes")
+    tool = models.CharField(max_length=200, blank=True)
+    ok = models.BooleanField()
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    latency_ms = models.PositiveIntegerField(null=True)
+    cost_microusd = models.BigIntegerField(null=True)
+    incident = TenantForeignKey(Incident, null=True, related_name="outcomes")
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "decision"], name="outcome_once")]
+        indexes = [
+            models.Index(fields=["tenant", "tool", "ok", "id"], name="outcome_of_tool"),
+            models.Index(fields=["tenant", "agent", "tool", "id"], name="outcome_of_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.ok else self.error_type} {self.tool}"
+
+
+class WouldBlock(TenantModel):
+    """One call that a shadow policy would have stopped, and what then became of the call."""
+
+    class Result(models.TextChoices):
+        OPEN = "open"
+        CONFIRMED = "confirmed"
+        FALSE_REJECTION = "false_rejection"
+        OTHER_FAILURE = "other_failure"
+
+    id = IdField("wbl")
+    policy = TenantForeignKey(Policy, related_name="would_blocks")
+    version = models.PositiveIntegerField()
+    decision = TenantForeignKey(Decision, related_name="would_blocks")
+    result = models.CharField(max_length=15, choices=Result.choices, default=Result.OPEN)
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "policy", "decision"], name="would_block_once")]
+        indexes = [
+            models.Index(fields=["tenant", "decision"], name="would_block_decision"),
+            models.Index(fields=["tenant", "policy", "version", "result"], name="would_block_result"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy_id} would have blocked {self.decision_id}: {self.result}"
+
+
+class Prevention(AppendOnly):
+    """One failure that was stopped because a policy remembered it."""
+
+    id = IdField("prv")
+    policy = TenantForeignKey(Policy, related_name="preventions")
+    pattern = TenantForeignKey(Pattern, null=True, related_name="preventions")
+    decision = TenantForeignKey(Decision, null=True, related_name="preventions")
+    original_incident = TenantForeignKey(Incident, null=True, related_name="preventions")
+    similarity = models.FloatField(help_text="Of the call to the calls of the pattern, 0 to 1.")
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "policy", "decision"], name="prevention_once"),
+            models.CheckConstraint(
+                condition=Q(simulated=True) | Q(decision__isnull=False), name="prevention_real_has_decision"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "created_at"], name="prevention_created")]
+
+    def __str__(self) -> str:
+        return f"{self.policy_id} prevented a recurrence"
+
+
+class Regret(AppendOnly):
+    """One harm done by a policy, as somebody reported it."""
+
+    class Type(models.TextChoices):
+        FALSE_REJECTION = "false_rejection"
+        APPEAL_UPHELD = "appeal_upheld"
+        OVERRIDE = "override"
+        CAUSED_INCIDENT = "caused_incident"
+        OTHER = "other"
+
+    id = IdField("rgt")
+    policy = TenantForeignKey(Policy, related_name="regrets")
+    decision = TenantForeignKey(Decision, null=True, related_name="regrets")
+    agent = TenantForeignKey(Agent, null=True, related_name="regrets", help_text="The agent that reports or was stopped.")
+    type = models.CharField(max_length=20, choices=Type.choices, default=Type.OTHER)
+    severity = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(10)])
+    description = models.TextField(blank=True)
+    reporter = models.CharField(max_length=80, help_text="The principal that reported it.")
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(severity__gte=1, severity__lte=10), name="regret_severity"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "policy", "created_at"], name="regret_of_policy"),
+            models.Index(fields=["tenant", "created_at"], name="regret_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"regret {self.severity} about {self.policy_id}"
+
+
+class TimelineView(AppendOnly):
+    """One signed-in person who opened a timeline that shows A, the policy, and B prevented (gate 3)."""
+
+    id = IdField("tlv")
+    user = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    incident = TenantForeignKey(Incident, related_name="+")
+    simulated = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} saw {self.incident_id}"
+
+

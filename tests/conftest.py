@@ -1,0 +1,105 @@
+"""The suite runs as the product does: on a real PostgreSQL, logged in as the app, under row-level security."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from rest_framework.test import APIClient
+
+from config.database import as_owner, prepare
+from governance.actors import Actor
+from governance.database.isolation import tenant_models
+from governance.database.fields import AppendOnly
+from governance.database.tenancy import enter_tenant, leave_tenant
+from governance.models import Tenant, User
+
+from . import factories
+
+# Two shared cores: a slow example says nothing about the code.
+hypothesis_settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Start the database before anybody asks for it."""
+    prepare(os.environ, settings.DATA_DIR)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest, django_db_modify_db_settings: None) -> Iterator[None]:
+    """Make and migrate the test database as its owner; everything after that runs as the app."""
+    from django.test.utils import setup_databases, teardown_databases
+
+    blocker = request.getfixturevalue("django_db_blocker")
+    with blocker.unblock(), as_owner():
+        made = setup_databases(verbosity=0, interactive=False)
+    DatabaseOperations.execute_sql_flush = _flush_as_owner  # type: ignore[method-assign]
+    yield
+    with blocker.unblock(), as_owner():
+        teardown_databases(made, verbosity=0)
+
+
+def _flush_as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
+    """Empty the tables as the owner: the app may not truncate, and evidence refuses even the owner."""
+    login = {**connection.settings_dict, **connection.settings_dict["OWNER"]}
+    guarded = [model._meta.db_table for model in tenant_models() if issubclass(model, AppendOnly)]
+    with psycopg.connect(
+        host=login["HOST"], port=login["PORT"], user=login["USER"], password=login["PASSWORD"], dbname=login["NAME"]
+    ) as owner:
+        for table in guarded:
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+        for statement in sql_list:
+            owner.execute(statement.replace(";", " CASCADE;") if "CASCADE" not in statement else statement)
+        for table in guarded:
+            owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
+
+
+@pytest.fixture
+def acme(db: None) -> Iterator[Tenant]:
+    """The tenant of the story, in scope for the whole test."""
+    tenant = factories.tenant("acme")
+    enter_tenant(tenant.id)
+    yield tenant
+    leave_tenant()
+
+
+@pytest.fixture
+def umbra(db: None) -> Tenant:
+    """The outsider, who must see nothing."""
+    return factories.tenant("umbra")
+
+
+@pytest.fixture
+def reviewer(acme: Tenant) -> User:
+    """A person who may decide acme's checkpoints."""
+    return factories.member(acme, "rita", "reviewer")
+
+
+@pytest.fixture
+def rita(reviewer: User) -> Actor:
+    """The reviewer as an actor."""
+    return Actor("user", str(reviewer.pk), "rita")
+
+
+@pytest.fixture
+def api() -> Callable[..., APIClient]:
+    """``api(token)``: a client of the API that carries a token."""
+
+    def client(token: str | None = None, **options: Any) -> APIClient:
+        made = APIClient(**options)
+        made.default_format = "json"
+        if token:
+            made.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        return made
+
+    return client
