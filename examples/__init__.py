@@ -1,0 +1,1 @@
+"""Agents that are outside clients of Antibody: they know its HTTP API and nothing else of it."""
