@@ -5,7 +5,17 @@ import os
 import sys
 
 OWNERS_COMMANDS = {"migrate", "sqlmigrate", "dbshell"}
-WITHOUT_DATABASE = {"", "check", "collectstatic", "help", "makemigrations", "replay", "spectacular"}
+# serve starts the database itself, because it also stops it.
+WITHOUT_DATABASE = {
+    "",
+    "check",
+    "collectstatic",
+    "help",
+    "makemigrations",
+    "replay",
+    "serve",
+    "spectacular",
+}
 
 
 def main() -> None:

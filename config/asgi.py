@@ -6,9 +6,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Every request gets a thread of its own here, and a thread alone would connect anew.
 os.environ.setdefault("ANTIBODY_POOL", "24")
 
-from django.core.asgi import get_asgi_application  # noqa: E402 - the settings come first
+from django.core.asgi import get_asgi_application
 
-from .database import prepare_from_settings  # noqa: E402
+from .database import prepare_from_settings
 
 prepare_from_settings()
 application = get_asgi_application()

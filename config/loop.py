@@ -1,4 +1,62 @@
-"""The loop, read first: the bridges in order, and what a decided checkpoint does."""
+"""The loop, read first: the bridges in order, and what a decided checkpoint does.
 
-BRIDGES: tuple = ()
-DECISIONS: dict = {}
+    incident -> pattern -> recovery -> policy -> routing, and the policy prevents the next incident
+
+Each bridge leads to the stage it is named for; ``land`` does the work in one fenced transaction, ``ask`` (if any)
+talks to servers that are not ours, ``undo`` takes back what only this loop caused. ``governance/loop`` runs them.
+"""
+
+import policies.bridge
+import policies.services.life
+import policies.services.regret
+import recovery.bridge
+
+import catalog.bridge
+import governance.bridge
+import policies.services
+import policies.services.graduation
+import recovery.services
+import routing.bridge
+import routing.services
+from catalog import services as catalog_services
+from governance import revert
+from governance.loop.bridges import Bridge
+from governance.models import Checkpoint, Stage
+
+BRIDGES = (
+    Bridge(
+        Stage.PATTERN_MATCHED, "match the incident", catalog.bridge.land, undo=catalog.bridge.undo
+    ),
+    Bridge(
+        Stage.RECOVERY_SUGGESTED,
+        "suggest a recovery",
+        recovery.bridge.land,
+        undo=recovery.bridge.undo,
+        ask=recovery.bridge.ask,
+    ),
+    Bridge(
+        Stage.POLICY_GENERATED, "draft a policy", policies.bridge.land, undo=policies.bridge.undo
+    ),
+    Bridge(Stage.ROUTING_ADJUSTED, "adjust routing", routing.bridge.land, undo=routing.bridge.undo),
+    Bridge(Stage.LOOP_COMPLETE, "close the story", governance.bridge.land),
+)
+
+# What a decision does, in the deciding transaction. Steps that wait for the checkpoint go on besides.
+DECISIONS = {
+    Checkpoint.Type.APPROVE_RECOVERY: recovery.services.decided,
+    Checkpoint.Type.APPROVE_POLICY: policies.services.life.decided,
+    Checkpoint.Type.SIMULATE_ROUTING: routing.services.decided_preview,
+    Checkpoint.Type.OVERRIDE_GUARDRAIL: routing.services.decided_override,
+    Checkpoint.Type.REVERT_LOOP: revert.decided,
+    Checkpoint.Type.APPEAL: policies.services.regret.uphold_appeal,
+}
+
+# What a story shows of the records above it, as they are now.
+RECORDS = {
+    "match": catalog_services.story,
+    "pattern": catalog_services.pattern_story,
+    "recovery": recovery.services.story,
+    "policy": policies.services.story,
+    "adjustment": routing.services.story,
+}
+GRADUATION = policies.services.graduation.status

@@ -20,7 +20,9 @@ def one_of(name: str, default: str, allowed: set[str]) -> str:
     """A value of the environment that must be one of a few words."""
     value = str(env.str(name, default))
     if value not in allowed:
-        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(sorted(allowed))}.")
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must be one of {', '.join(sorted(allowed))}."
+        )
     return value
 
 
@@ -28,7 +30,9 @@ def whole_number(name: str, default: int, low: int, high: int) -> int:
     """A whole number of the environment within limits."""
     raw = str(env.str(name, str(default)))
     if not raw.lstrip("-").isdigit() or not low <= int(raw) <= high:
-        raise ImproperlyConfigured(f"{name} is {raw!r}; it must be a whole number from {low} to {high}.")
+        raise ImproperlyConfigured(
+            f"{name} is {raw!r}; it must be a whole number from {low} to {high}."
+        )
     return int(raw)
 
 
@@ -40,8 +44,10 @@ def truth(name: str, default: str) -> bool:
 def address_of(name: str, schemes: set[str]) -> str:
     """An address of the environment, empty when it is not given."""
     value = str(env.str(name, ""))
-    if value and value.split("://")[0] not in schemes:
-        raise ImproperlyConfigured(f"{name} must begin with one of {', '.join(f'{s}://' for s in sorted(schemes))}.")
+    if value and value.split("://", maxsplit=1)[0] not in schemes:
+        raise ImproperlyConfigured(
+            f"{name} must begin with one of {', '.join(f'{s}://' for s in sorted(schemes))}."
+        )
     return value
 
 
@@ -71,7 +77,10 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 AUTH_USER_MODEL = "governance.User"
@@ -169,18 +178,29 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A hint that cannot be delivered soon is worth nothing: the sweeper finds the step anyway.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 3600} if REDIS_URL else {}
+    {"socket_timeout": 5, "socket_connect_timeout": 2, "visibility_timeout": 3600}
+    if REDIS_URL
+    else {}
 )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    "expire checkpoints": {"task": "governance.expire_checkpoints", "schedule": timedelta(minutes=1)},
+    "expire checkpoints": {
+        "task": "governance.expire_checkpoints",
+        "schedule": timedelta(minutes=1),
+    },
     "forget old requests": {"task": "governance.forget_requests", "schedule": timedelta(hours=1)},
-    "end routing adjustments": {"task": "routing.end_adjustments", "schedule": timedelta(minutes=1)},
+    "end routing adjustments": {
+        "task": "routing.end_adjustments",
+        "schedule": timedelta(minutes=1),
+    },
 }
 
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
@@ -240,7 +260,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": one_of("LOG_LEVEL", "WARNING", {"DEBUG", "INFO", "WARNING", "ERROR"})},
+    "root": {
+        "handlers": ["stderr"],
+        "level": one_of("LOG_LEVEL", "WARNING", {"DEBUG", "INFO", "WARNING", "ERROR"}),
+    },
 }
 
 # --- The admin --------------------------------------------------------------------------------------------

@@ -1,5 +1,105 @@
-"""Every route of the site."""
+"""Every route of the site. The API answers with and without a trailing slash."""
 
-from django.urls import path
+from __future__ import annotations
 
-urlpatterns: list = []
+from typing import Any
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from recovery.api import RecoveryTemplateViewSet, RecoveryViewSet
+from rest_framework.routers import SimpleRouter
+from routing.api import AdjustmentViewSet, RouteView
+
+from catalog.api import PatternViewSet
+from governance.access.permissions import PUBLIC
+from governance.api import ground, loop, streams
+from governance.api.checkpoints import CheckpointViewSet
+from incidents.api import IncidentViewSet
+from policies.api import graduation, guard, policies, preventions, regrets
+
+from . import health
+
+
+class SchemaView(SpectacularAPIView):
+    """The API's description (OpenAPI 3.1)."""
+
+    access = {"get": PUBLIC}
+
+
+router = SimpleRouter(trailing_slash="/?")
+router.include_root_view = False  # type: ignore[attr-defined]
+router.register("incidents", IncidentViewSet, "incident")
+router.register("patterns", PatternViewSet, "pattern")
+router.register("recoveries", RecoveryViewSet, "recovery")
+router.register("recovery-templates", RecoveryTemplateViewSet, "recovery-template")
+router.register("policies", policies.PolicyViewSet, "policy")
+router.register("regrets", regrets.RegretViewSet, "regret")
+router.register("preventions", preventions.PreventionViewSet, "prevention")
+router.register("adjustments", AdjustmentViewSet, "adjustment")
+router.register("checkpoints", CheckpointViewSet, "checkpoint")
+router.register("agents", ground.AgentViewSet, "agent")
+
+
+def route(address: str, view: Any, name: str) -> URLPattern:
+    """One address of the API with an optional trailing slash; ``{x}`` is one segment of it."""
+    pattern = address.replace("{", "(?P<").replace("}", ">[^/]+)")
+    return re_path(f"^{pattern}/?$", view, name=name)
+
+
+GUARD = [
+    route("guard/decisions", guard.DecisionsView.as_view(), "decisions"),
+    route("guard/decisions/{id}", guard.DecisionView.as_view(), "decision"),
+    route("guard/decisions/{id}/appeal", guard.AppealView.as_view(), "appeal"),
+    route("guard/outcomes", guard.OutcomesView.as_view(), "outcomes"),
+    route("guard/simulate", guard.SimulateView.as_view(), "simulate"),
+]
+INTEGRATION = [
+    route("integration/loop/{incident}", loop.LoopView.as_view(), "loop"),
+    route("integration/loop/{incident}/stages", loop.StagesView.as_view(), "loop-stages"),
+    route("integration/loop/{incident}/stream", streams.loop_stream, "loop-stream"),
+    route("integration/loop/{incident}/retry/{stage}", loop.RetryView.as_view(), "loop-retry"),
+    route("integration/loop/{incident}/revert", loop.RevertView.as_view(), "loop-revert"),
+    route("integration/stats", loop.StatsView.as_view(), "stats"),
+    route("integration/timeline/{incident}", loop.TimelineView.as_view(), "timeline"),
+    route("integration/graduation", graduation.GraduationView.as_view(), "graduation"),
+    route(
+        "integration/graduation/re-evaluate",
+        graduation.ReEvaluateView.as_view(),
+        "graduation-re-evaluate",
+    ),
+    route(
+        "integration/graduation/simulate/prevention",
+        graduation.SimulatePreventionView.as_view(),
+        "simulate-prevention",
+    ),
+    route(
+        "integration/graduation/simulate/regret",
+        graduation.SimulateRegretView.as_view(),
+        "simulate-regret",
+    ),
+    route(
+        "integration/graduation/simulate/timeline-view",
+        graduation.SimulateTimelineViewView.as_view(),
+        "simulate-timeline-view",
+    ),
+]
+OPERATIONS = [
+    route("ops/switches", ground.SwitchesView.as_view(), "switches"),
+    route("routing/weights", RouteView.as_view(), "weights"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(url="/console/"), name="home"),
+    path("api/v1/", include([*GUARD, *INTEGRATION, *OPERATIONS, *router.urls])),
+    re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
+    re_path("^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("console/", include("governance.screens.urls")),
+    path("admin/", admin.site.urls),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+]
+handler404 = "governance.access.problems.not_found"
+handler500 = "governance.access.problems.server_error"

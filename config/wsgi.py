@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402 - the settings come first
+from django.core.wsgi import get_wsgi_application
 
-from .database import prepare_from_settings  # noqa: E402
+from .database import prepare_from_settings
 
 prepare_from_settings()
 application = get_wsgi_application()

@@ -63,16 +63,39 @@ def open_all(wanted: Sequence[Checkpoint]) -> list[Checkpoint]:
     made = Checkpoint.objects.bulk_create(wanted)
     ledger.append_all(
         ledger.Entry(
-            "checkpoint.pending", one.id, _requester(one), "", {"type": one.type, "subject": one.subject, "digest": one.digest}
+            "checkpoint.pending",
+            one.id,
+            _requester(one),
+            "",
+            {"type": one.type, "subject": one.subject, "digest": one.digest},
         )
         for one in made
     )
     return made
 
 
-def ask(type: str, *, subject: str, title: str, shown: dict[str, Any], requested_by: Actor, **details: Any) -> Checkpoint:
+def ask(
+    type: str,
+    *,
+    subject: str,
+    title: str,
+    shown: dict[str, Any],
+    requested_by: Actor,
+    **details: Any,
+) -> Checkpoint:
     """Ask one question: ``question`` says what the details are."""
-    return open_all([question(type, subject=subject, title=title, shown=shown, requested_by=requested_by, **details)])[0]
+    return open_all(
+        [
+            question(
+                type,
+                subject=subject,
+                title=title,
+                shown=shown,
+                requested_by=requested_by,
+                **details,
+            )
+        ]
+    )[0]
 
 
 def question(
@@ -104,7 +127,9 @@ def question(
     )
 
 
-def decide(checkpoint: Checkpoint, *, approve: bool, actor: Actor, digest: str, reason: str = "") -> Checkpoint:
+def decide(
+    checkpoint: Checkpoint, *, approve: bool, actor: Actor, digest: str, reason: str = ""
+) -> Checkpoint:
     """Approve or reject, once. What the decision means is done in the same transaction.
 
     Raises NotAllowed for who is not a person or asked for it himself, ReasonMissing, StaleDigest, and
@@ -193,5 +218,3 @@ def _requester(checkpoint: Checkpoint) -> Actor:
 
 def _settings() -> Settings:
     return Settings.objects.get()
-
-

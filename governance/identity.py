@@ -37,7 +37,8 @@ def begin_run(agent: Agent, name: str, *, policy_set: str = "", simulated: bool 
     run = Run.objects.filter(agent=agent, name=name).first()
     if run is None:
         Run.objects.bulk_create(
-            [Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)], ignore_conflicts=True
+            [Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)],
+            ignore_conflicts=True,
         )
         run = Run.objects.get(agent=agent, name=name)
     return run

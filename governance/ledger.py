@@ -45,7 +45,9 @@ def append(kind: str, subject: str, *, actor: Actor, reason: str = "", **facts: 
 def append_all(entries: Iterable[Entry]) -> None:
     """Write several entries in one statement."""
     if not connection.in_atomic_block:
-        raise LedgerError("The ledger is written in the transaction of the change, and there is none.")
+        raise LedgerError(
+            "The ledger is written in the transaction of the change, and there is none."
+        )
     tenant_id = required_tenant()
     LedgerEntry.objects.bulk_create([_row(tenant_id, entry) for entry in entries])
 

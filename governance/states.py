@@ -24,7 +24,9 @@ class IllegalMove(Conflict):
 
     def __init__(self, record: Any, to: str) -> None:
         self.record, self.to = record, to
-        super().__init__(f"{record._meta.verbose_name} {record.pk} cannot go from {record.state} to {to}.")
+        super().__init__(
+            f"{record._meta.verbose_name} {record.pk} cannot go from {record.state} to {to}."
+        )
 
 
 class Stale(Conflict):
@@ -32,7 +34,9 @@ class Stale(Conflict):
 
     def __init__(self, record: Any, to: str) -> None:
         self.record, self.to = record, to
-        super().__init__(f"{record._meta.verbose_name} {record.pk} is no longer {record.state}: somebody was first.")
+        super().__init__(
+            f"{record._meta.verbose_name} {record.pk} is no longer {record.state}: somebody was first."
+        )
 
 
 def move(record: Any, state: str, *, actor: Actor, reason: str = "", **changes: Any) -> None:
@@ -54,5 +58,10 @@ def move(record: Any, state: str, *, actor: Actor, reason: str = "", **changes: 
         if name != "state_since":
             setattr(record, name, value)
     ledger.append(
-        f"{record._meta.model_name}.{state}", record.pk, actor=actor, reason=reason, before=before, after=state
+        f"{record._meta.model_name}.{state}",
+        record.pk,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=state,
     )

@@ -45,7 +45,14 @@ def change_settings(*, actor: Actor, reason: str, **changes: object) -> Settings
         setattr(settings, name, value)
     settings.full_clean()
     settings.save(update_fields=list(changes))
-    ledger.append("settings.changed", settings.id, actor=actor, reason=reason, before=before, after=dict(changes))
+    ledger.append(
+        "settings.changed",
+        settings.id,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=dict(changes),
+    )
     return settings
 
 
@@ -57,6 +64,8 @@ def settings() -> Settings:
 def add_member(tenant: Tenant, user: User, role: str, *, actor: Actor = COMMAND) -> Membership:
     """Give a person a role in a tenant, or change the one he has."""
     with tenant_scope(tenant.id):
-        membership, _ = Membership.objects.update_or_create(tenant=tenant, user=user, defaults={"role": Role(role)})
+        membership, _ = Membership.objects.update_or_create(
+            tenant=tenant, user=user, defaults={"role": Role(role)}
+        )
         ledger.append("membership.set", str(user.pk), actor=actor, role=str(role))
     return membership

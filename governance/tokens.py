@@ -34,15 +34,30 @@ class Bearer:
 
 
 def make_token(
-    *, name: str, account: Account | None = None, user: User | None = None, expires_at: datetime | None = None,
+    *,
+    name: str,
+    account: Account | None = None,
+    user: User | None = None,
+    expires_at: datetime | None = None,
     actor: Actor = COMMAND,
 ) -> str:
     """A new token of a service account or a person of the tenant in scope; the only time that it can be read."""
     secret = PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        account=account, user=user, name=name, prefix=secret[:SHOWN], hash=fingerprint(secret), expires_at=expires_at
+        account=account,
+        user=user,
+        name=name,
+        prefix=secret[:SHOWN],
+        hash=fingerprint(secret),
+        expires_at=expires_at,
     )
-    ledger.append("token.made", token.id, actor=actor, name=name, owner=str(account.id if account else user and user.pk))
+    ledger.append(
+        "token.made",
+        token.id,
+        actor=actor,
+        name=name,
+        owner=str(account.id if account else user and user.pk),
+    )
     return secret
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework.exceptions import ParseError
 
 from governance import identity, ledger
+from governance.access import parsers
 from governance.actors import Actor
 from governance.loop import verbs as loop
 from governance.models import Agent, LoopTrace, Run
+from governance.refusals import Invalid
 from governance.states import move
 
 from .models import Incident
+from .rules import MOST_AHEAD, is_plausible
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,11 @@ def report(
 ) -> Opened:
     """Open an incident and begin its loop, in one transaction; the same (source, source_key) is the same incident.
 
-    Without ``arguments`` those in ``context["arguments"]`` are taken, an object or its JSON text.
+    Without ``arguments`` those in ``context["arguments"]`` are taken, an object or its JSON text. Raises Invalid
+    for an ``occurred_at`` that no clock can be off by, and UnknownAgent where the tenant is strict.
     """
+    if occurred_at is not None and not is_plausible(occurred_at, timezone.now()):
+        raise Invalid(f"occurred_at lies more than {MOST_AHEAD.days} day in the future.", field="occurred_at")
     agent = identity.see_agent(agent, actor=actor) if isinstance(agent, str) else agent
     if source_key is not None and (known := _known(source, source_key)):
         return known
@@ -118,8 +125,9 @@ def _arguments(given: Mapping[str, Any] | None, context: Mapping[str, Any] | Non
         return dict(given)
     found = (context or {}).get("arguments")
     if isinstance(found, str):
+        # A text inside the body was not looked into when the body was parsed, and it is no less hostile.
         try:
-            found = json.loads(found)
-        except ValueError:
+            found = parsers.parse(found.encode())
+        except (ParseError, UnicodeEncodeError):
             return None
     return found if isinstance(found, dict) else None

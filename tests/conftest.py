@@ -17,15 +17,17 @@ from rest_framework.test import APIClient
 
 from config.database import as_owner, prepare
 from governance.actors import Actor
-from governance.database.isolation import tenant_models
 from governance.database.fields import AppendOnly
+from governance.database.isolation import tenant_models
 from governance.database.tenancy import enter_tenant, leave_tenant
 from governance.models import Tenant, User
 
 from . import factories
 
 # Two shared cores: a slow example says nothing about the code.
-hypothesis_settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 hypothesis_settings.load_profile("suite")
 
 
@@ -36,7 +38,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(request: pytest.FixtureRequest, django_db_modify_db_settings: None) -> Iterator[None]:
+def django_db_setup(
+    request: pytest.FixtureRequest, django_db_modify_db_settings: None
+) -> Iterator[None]:
     """Make and migrate the test database as its owner; everything after that runs as the app."""
     from django.test.utils import setup_databases, teardown_databases
 
@@ -54,12 +58,18 @@ def _flush_as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
     login = {**connection.settings_dict, **connection.settings_dict["OWNER"]}
     guarded = [model._meta.db_table for model in tenant_models() if issubclass(model, AppendOnly)]
     with psycopg.connect(
-        host=login["HOST"], port=login["PORT"], user=login["USER"], password=login["PASSWORD"], dbname=login["NAME"]
+        host=login["HOST"],
+        port=login["PORT"],
+        user=login["USER"],
+        password=login["PASSWORD"],
+        dbname=login["NAME"],
     ) as owner:
         for table in guarded:
             owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
         for statement in sql_list:
-            owner.execute(statement.replace(";", " CASCADE;") if "CASCADE" not in statement else statement)
+            owner.execute(
+                statement.replace(";", " CASCADE;") if "CASCADE" not in statement else statement
+            )
         for table in guarded:
             owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
 

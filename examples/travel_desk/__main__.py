@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
 import signal
 import sys
@@ -130,7 +131,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--api", required=True, help="http://host:port, or the full base http://host:port/api/v1/"
     )
-    parser.add_argument("--token", required=True, help="an agent's token")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("ANTIBODY_TOKEN"),
+        help="an agent's token (or ANTIBODY_TOKEN, which other users of the machine cannot read)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="which days and which mistakes (7)")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="calls a second (1.0); 0: as fast as it goes"
@@ -145,7 +150,10 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--json", action="store_true", help="the figures as one JSON object, the last line"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if not options.token:
+        parser.error("an agent's token is needed: --token, or ANTIBODY_TOKEN")
+    return options
 
 
 def _api_base(url: str) -> str:

@@ -50,7 +50,9 @@ def identify(secret: str) -> tuple[Principal, tokens.Bearer] | None:
 
 
 def _service(bearer: tokens.Bearer) -> Principal:
-    return Principal(bearer.tenant_id, Actor("service", bearer.account_id or "", bearer.name), bearer.token_id)
+    return Principal(
+        bearer.tenant_id, Actor("service", bearer.account_id or "", bearer.name), bearer.token_id
+    )
 
 
 def _person(bearer: tokens.Bearer) -> Principal | None:
@@ -62,7 +64,11 @@ def _person(bearer: tokens.Bearer) -> Principal | None:
     if membership is None:
         return None
     return Principal(
-        bearer.tenant_id, person(membership.user), bearer.token_id, Role(membership.role), membership.user
+        bearer.tenant_id,
+        person(membership.user),
+        bearer.token_id,
+        Role(membership.role),
+        membership.user,
     )
 
 

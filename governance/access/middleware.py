@@ -100,4 +100,3 @@ def _policy(request: HttpRequest) -> str:
     if request.path.startswith("/api/docs"):
         return DOCS_POLICY
     return CONSOLE_POLICY.format(nonce=request.csp_nonce)  # type: ignore[attr-defined]
-

@@ -21,7 +21,9 @@ MOST = 200
 class KeysetPagination(BasePagination):
     """Newest first by id (ids are sortable); the cursor is the last id seen."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
         self.request = request
         self.limit = _limit(request)
         queryset = queryset.order_by("-pk")
@@ -41,7 +43,10 @@ class KeysetPagination(BasePagination):
             "required": ["results", "next"],
             "properties": {
                 "results": schema,
-                "next": {"type": ["string", "null"], "description": "The address of the next page, or null."},
+                "next": {
+                    "type": ["string", "null"],
+                    "description": "The address of the next page, or null.",
+                },
             },
         }
 

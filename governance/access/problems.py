@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import get_template
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -47,7 +48,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case PermissionDenied():
             return problem(403, "forbidden", "You may not do this.")
         case DjangoValidationError():
-            return problem(400, "invalid", "Some fields cannot be taken.", errors=_fields(_django_detail(error)))
+            return problem(
+                400,
+                "invalid",
+                "Some fields cannot be taken.",
+                errors=_fields(_django_detail(error)),
+            )
         case exceptions.ValidationError():
             errors = _fields(error.detail)
             return problem(400, "invalid", _summary(errors), errors=errors)
@@ -57,7 +63,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return problem(400, "invalid", "A value does not fit into the database.")
         case OperationalError() | InterfaceError():
             log.error("the database is away: %s", error)
-            response = problem(503, "governance_unavailable", "The database cannot be reached.", retryable=True)
+            response = problem(
+                503, "governance_unavailable", "The database cannot be reached.", retryable=True
+            )
             response["Retry-After"] = "1"
             return response
     log.exception("unexpected error in %s", type(context.get("view")).__name__, exc_info=error)
@@ -79,7 +87,9 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response:
 
 def _of_drf(error: exceptions.APIException) -> Response:
     code = error.get_codes()
-    response = problem(error.status_code, code if isinstance(code, str) else "error", str(error.detail))
+    response = problem(
+        error.status_code, code if isinstance(code, str) else "error", str(error.detail)
+    )
     if getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
     if getattr(error, "wait", None):
@@ -102,10 +112,35 @@ def _fields(detail: Any, path: str = "") -> list[dict[str, str]]:
     if isinstance(detail, list):
         if all(not isinstance(item, dict | list) for item in detail):
             return [{"field": path, "message": str(item)} for item in detail]
-        return [each for place, item in enumerate(detail) for each in _fields(item, f"{path}[{place}]")]
+        return [
+            each for place, item in enumerate(detail) for each in _fields(item, f"{path}[{place}]")
+        ]
     return [{"field": path, "message": str(detail)}]
 
 
 def _summary(errors: list[dict[str, str]]) -> str:
     first = errors[0] if errors else {"field": "", "message": "The request is not valid."}
     return f"{first['field']}: {first['message']}" if first["field"] else first["message"]
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """An address that does not exist: a problem for the API's callers, a page for people."""
+    return _page(request, 404, "not_found", "There is no such thing here.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """An error outside DRF's reach."""
+    return _page(
+        request, 500, "internal_error", "Something went wrong on our side; it has been logged."
+    )
+
+
+def _page(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse(
+            problem(status, code, detail).data, status=status, content_type=CONTENT_TYPE
+        )
+    return HttpResponse(
+        get_template("problem.html").render({"title": TITLES[status], "detail": detail}),
+        status=status,
+    )

@@ -15,7 +15,11 @@ class BearerScheme(OpenApiAuthenticationExtension):
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "A token made by `manage.py create_token`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token made by `manage.py create_token`.",
+        }
 
 
 PROBLEM: dict[str, Any] = {
@@ -55,6 +59,9 @@ class AntibodySchema(AutoSchema):
         responses: dict[str, Any] = super()._get_response_bodies(direction)
         responses.setdefault(
             "default",
-            {"description": "A problem (RFC 9457)", "content": {"application/problem+json": {"schema": PROBLEM}}},
+            {
+                "description": "A problem (RFC 9457)",
+                "content": {"application/problem+json": {"schema": PROBLEM}},
+            },
         )
         return responses

@@ -79,15 +79,22 @@ class ApiView(GenericAPIView[Any]):
         if request.method != "POST" or key is None or not isinstance(request.user, Principal):
             return None
         if not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
-            raise Invalid(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.", field="Idempotency-Key")
-        wanted = IdempotentRequest(principal=str(request.user.actor), key=key, fingerprint=_fingerprint(request))
+            raise Invalid(
+                f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.",
+                field="Idempotency-Key",
+            )
+        wanted = IdempotentRequest(
+            principal=str(request.user.actor), key=key, fingerprint=_fingerprint(request)
+        )
         IdempotentRequest.objects.bulk_create([wanted], ignore_conflicts=True)
         kept = IdempotentRequest.objects.get(principal=wanted.principal, key=key)
         if kept.pk == wanted.pk:
             return wanted
         if kept.fingerprint != wanted.fingerprint:
             raise OtherBody("This Idempotency-Key came before with another request.")
-        raise Replay(Response(kept.answer, status=kept.status, headers={"Idempotent-Replayed": "true"}))
+        raise Replay(
+            Response(kept.answer, status=kept.status, headers={"Idempotent-Replayed": "true"})
+        )
 
 
 class ReadOnlyViewSet(ApiView, ListModelMixin, RetrieveModelMixin, GenericViewSet[Any]):

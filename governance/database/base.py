@@ -24,11 +24,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._told: str | None = ""
         self.execute_wrappers.append(self._tell)
 
-    def _tell(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    def _tell(
+        self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
         wanted = current_tenant() or ""
         if not self.in_atomic_block:
             if wanted:
-                raise TenantError("A tenant's query must run inside tenant_scope() or a transaction.")
+                raise TenantError(
+                    "A tenant's query must run inside tenant_scope() or a transaction."
+                )
         elif wanted != self._told and not self._is_broken():
             with self.wrap_database_errors, self.connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('app.tenant', %s, true)", (wanted,))

@@ -77,7 +77,10 @@ def _row_security(model: type[models.Model]) -> Iterator[Rule]:
         "rls",
         table,
         "forced",
-        (f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
+        (
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        ),
     )
     yield Rule(
         "policy",
@@ -90,7 +93,12 @@ def _row_security(model: type[models.Model]) -> Iterator[Rule]:
 def _tenant_key(model: type[models.Model]) -> Iterator[Rule]:
     table = model._meta.db_table
     name = f"{table}_tenant_id_key"
-    yield Rule("constraint", table, name, (f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE (tenant_id, id)",))
+    yield Rule(
+        "constraint",
+        table,
+        name,
+        (f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE (tenant_id, id)",),
+    )
 
 
 def _foreign_key(model: type[models.Model], field: TenantForeignKey) -> Iterator[Rule]:
@@ -113,7 +121,9 @@ def _foreign_key(model: type[models.Model], field: TenantForeignKey) -> Iterator
     )
     if not _has_index(model, field):
         index = f"{table}_{column}_ix"
-        yield Rule("index", table, index, (f"CREATE INDEX {index} ON {table} (tenant_id, {column})",))
+        yield Rule(
+            "index", table, index, (f"CREATE INDEX {index} ON {table} (tenant_id, {column})",)
+        )
 
 
 def _has_index(model: type[models.Model], field: TenantForeignKey) -> bool:
@@ -162,7 +172,9 @@ def _present() -> set[tuple[str, str, str]]:
 
 def _grant(cursor: Any) -> None:
     """Default privileges are per database, so a test database has none: grant what is there now."""
-    cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP_LOGIN}")
+    cursor.execute(
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP_LOGIN}"
+    )
     cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {APP_LOGIN}")
     cursor.execute(f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {APP_LOGIN}")
     for model in tenant_models():

@@ -67,7 +67,11 @@ def fence(token: str, works: Sequence[Work]) -> tuple[set[str], bool]:
              WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running'
              ORDER BY id FOR NO KEY UPDATE
             """,
-            {"names": ["loop", works[0].stage], "ids": [work.step_id for work in works], "token": token},
+            {
+                "names": ["loop", works[0].stage],
+                "ids": [work.step_id for work in works],
+                "token": token,
+            },
         )
         rows = cursor.fetchall()
     return {row[0] for row in rows}, any(row[1] for row in rows)
@@ -94,7 +98,9 @@ def finish(token: str, finished: Sequence[dict[str, Any]]) -> None:
     trace_state, stage, next (id and stage of the next step or None), next_output, events.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_FINISH, {"rows": json.dumps(finished), "token": token, "lease": LEASE_SECONDS})
+        cursor.execute(
+            _FINISH, {"rows": json.dumps(finished), "token": token, "lease": LEASE_SECONDS}
+        )
 
 
 def renew(token: str, step_id: str, seconds: float) -> bool:

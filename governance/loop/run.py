@@ -105,18 +105,28 @@ def _land(token: str, bridge: Bridge, works: list[Work]) -> list[Work]:
         if not works:
             return []
         if off and queue.is_switched_off(bridge.stage):
-            outcomes: dict[str, Outcome] = {work.step_id: _switched_off(bridge.stage) for work in works}
+            outcomes: dict[str, Outcome] = {
+                work.step_id: _switched_off(bridge.stage) for work in works
+            }
         else:
             outcomes = dict(bridge.land(works))
         rows = [_row(work, outcomes[work.step_id]) for work in works]
         queue.finish(token, rows)
         ledger.append_all(_entry(work, outcomes[work.step_id]) for work in works)
         live.publish_after_commit(works[0].tenant_id, _touched(rows))
-    return [follower for work, row in zip(works, rows, strict=True) if (follower := _follower(work, row))]
+    return [
+        follower
+        for work, row in zip(works, rows, strict=True)
+        if (follower := _follower(work, row))
+    ]
 
 
 def _switched_off(stage: str) -> Wait:
-    return Wait(FailureState.SWITCHED_OFF, f"switch:{stage}", "Waits: this part of the loop is switched off.")
+    return Wait(
+        FailureState.SWITCHED_OFF,
+        f"switch:{stage}",
+        "Waits: this part of the loop is switched off.",
+    )
 
 
 def _row(work: Work, outcome: Outcome) -> dict[str, Any]:
@@ -164,7 +174,10 @@ def _row(work: Work, outcome: Outcome) -> dict[str, Any]:
             row |= {
                 "state": LoopStep.State.RUNNING,
                 "lease": outcome.seconds + queue.LEASE_SECONDS,
-                "output": {**facts, "ask": {"request": outcome.request, "seconds": outcome.seconds}},
+                "output": {
+                    **facts,
+                    "ask": {"request": outcome.request, "seconds": outcome.seconds},
+                },
             }
     return row
 
@@ -201,7 +214,10 @@ def _event(work: Work, told: Told) -> dict[str, Any]:
 
 
 def _entry(work: Work, outcome: Outcome) -> ledger.Entry:
-    facts: dict[str, Any] = {"incident": work.incident_id, "outcome": type(outcome).__name__.lower()}
+    facts: dict[str, Any] = {
+        "incident": work.incident_id,
+        "outcome": type(outcome).__name__.lower(),
+    }
     subject = getattr(outcome, "subject", "")
     if subject:
         facts["subject"] = subject
@@ -220,7 +236,12 @@ def _follower(work: Work, row: dict[str, Any]) -> Work | None:
         return replace(work, facts=row["output"], answer=None)
     if row.get("next_id"):
         return replace(
-            work, step_id=row["next_id"], stage=row["next_stage"], facts=row["output"], attempts=1, answer=None
+            work,
+            step_id=row["next_id"],
+            stage=row["next_stage"],
+            facts=row["output"],
+            attempts=1,
+            answer=None,
         )
     return None
 
@@ -235,12 +256,16 @@ def _record_failure(token: str, work: Work, error: Exception) -> None:
             give_back(token, work, step.failures + 1, step.max_attempts, cause)
 
 
-def give_back(token: str, work: Work, failures: int, most: int, cause: str, *, at_once: bool = False) -> None:
+def give_back(
+    token: str, work: Work, failures: int, most: int, cause: str, *, at_once: bool = False
+) -> None:
     """Write a failure of a step that is locked by this transaction; dead when it has failed ``most`` times."""
     dead = failures >= most
     told = Told(
         "dead" if dead else "failed",
-        f"Gave up after {failures} tries: {cause}" if dead else f"Try {failures} of {most} failed: {cause}",
+        f"Gave up after {failures} tries: {cause}"
+        if dead
+        else f"Try {failures} of {most} failed: {cause}",
         "",
         {"stage": work.stage, "error": cause, "failures": failures},
     )
@@ -259,7 +284,13 @@ def give_back(token: str, work: Work, failures: int, most: int, cause: str, *, a
             }
         ],
     )
-    ledger.append(f"loop.{'dead' if dead else 'failed'}", work.trace_id, actor=LOOP, stage=work.stage, cause=cause)
+    ledger.append(
+        f"loop.{'dead' if dead else 'failed'}",
+        work.trace_id,
+        actor=LOOP,
+        stage=work.stage,
+        cause=cause,
+    )
     live.publish_after_commit(work.tenant_id, [work.trace_id])
 
 
@@ -267,5 +298,3 @@ def backoff(failures: int) -> float:
     """Seconds until the next try: doubling from 1 to 60, with half of it left to chance."""
     most = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2 ** (failures - 1))
     return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-

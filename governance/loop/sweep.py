@@ -39,7 +39,9 @@ def sweep_forever(leaving: threading.Event) -> None:
                 failures = 0
                 _listen(listener, leaving)
         except (psycopg.OperationalError, DatabaseError, InterfaceError) as error:
-            log.warning("the database is away (%s); trying again", str(error).strip().splitlines()[0])
+            log.warning(
+                "the database is away (%s); trying again", str(error).strip().splitlines()[0]
+            )
             connection.close()
             leaving.wait(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
@@ -70,11 +72,21 @@ def _release(tenant_id: str, step_id: str) -> int:
     )
     if step is None:
         return 0
-    work = Work(step.id, tenant_id, step.trace_id, step.trace.incident_id, step.stage, step.output, step.attempts)
+    work = Work(
+        step.id,
+        tenant_id,
+        step.trace_id,
+        step.trace.incident_id,
+        step.stage,
+        step.output,
+        step.attempts,
+    )
     # The first claim is made in company: whoever died then may have died of a neighbour.
     alone = step.attempts > 1
     cause = "the process that ran it disappeared"
-    give_back(step.claim_token, work, step.failures + alone, step.max_attempts, cause, at_once=not alone)
+    give_back(
+        step.claim_token, work, step.failures + alone, step.max_attempts, cause, at_once=not alone
+    )
     return 1
 
 
@@ -82,7 +94,11 @@ def _release(tenant_id: str, step_id: str) -> int:
 def _listener() -> Iterator[psycopg.Connection[Any]]:
     """A connection of its own, outside Django and any pooler: a transaction pooler cannot LISTEN."""
     params = connection.get_connection_params()
-    wanted = {key: params[key] for key in ("host", "port", "user", "password", "dbname") if params.get(key)}
+    wanted = {
+        key: params[key]
+        for key in ("host", "port", "user", "password", "dbname")
+        if params.get(key)
+    }
     with psycopg.connect(**wanted, autocommit=True, connect_timeout=5) as listener:
         listener.execute(f"LISTEN {queue.CHANNEL}")
         yield listener

@@ -23,21 +23,41 @@ class CannotRevert(Conflict):
     """The loop was reverted already."""
 
 
-def begin(incident_id: str, *, headline: str, actor: Actor, details: dict[str, object], simulated: bool = False) -> LoopTrace:
+def begin(
+    incident_id: str,
+    *,
+    headline: str,
+    actor: Actor,
+    details: dict[str, object],
+    simulated: bool = False,
+) -> LoopTrace:
     """Open the story of an incident and make its first step ready, in the incident's own transaction."""
-    earlier = LoopTrace.objects.filter(incident_id=incident_id).aggregate(last=Max("generation"))["last"] or 0
+    earlier = (
+        LoopTrace.objects.filter(incident_id=incident_id).aggregate(last=Max("generation"))["last"]
+        or 0
+    )
     return _begin(incident_id, earlier + 1, headline, actor, details, simulated)
 
 
 def begin_first(
-    incident_id: str, *, headline: str, actor: Actor, details: dict[str, object], simulated: bool = False
+    incident_id: str,
+    *,
+    headline: str,
+    actor: Actor,
+    details: dict[str, object],
+    simulated: bool = False,
 ) -> LoopTrace:
     """``begin`` for an incident that was just made and can have no earlier trace."""
     return _begin(incident_id, 1, headline, actor, details, simulated)
 
 
 def _begin(
-    incident_id: str, generation: int, headline: str, actor: Actor, details: dict[str, object], simulated: bool
+    incident_id: str,
+    generation: int,
+    headline: str,
+    actor: Actor,
+    details: dict[str, object],
+    simulated: bool,
 ) -> LoopTrace:
     trace = LoopTrace.objects.create(
         incident_id=incident_id, generation=generation, headline=headline[:300], simulated=simulated
@@ -65,10 +85,19 @@ def resume(waits_for: str) -> int:
 
 def retry(trace: LoopTrace, stage: str, *, actor: Actor, reason: str = "") -> LoopStep:
     """Run a failed, dead or stopped stage again. Raises CannotRetry for any other."""
-    step = trace.steps.filter(stage=stage, state__in=[LoopStep.State.FAILED, LoopStep.State.DEAD]).first()
+    step = trace.steps.filter(
+        stage=stage, state__in=[LoopStep.State.FAILED, LoopStep.State.DEAD]
+    ).first()
     if step is None or trace.state == LoopTrace.State.REVERTED or not queue.resume_step(step.id):
         raise CannotRetry(f"{stage} of this loop did not fail: there is nothing to try again.")
-    tell(trace.id, "retried", f"{stage} is tried again", actor=actor, stage=stage, details={"reason": reason})
+    tell(
+        trace.id,
+        "retried",
+        f"{stage} is tried again",
+        actor=actor,
+        stage=stage,
+        details={"reason": reason},
+    )
     ledger.append("loop.retried", trace.id, actor=actor, reason=reason, stage=stage)
     hint(step.stage, step.id)
     return step
@@ -84,7 +113,11 @@ def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
     if not changed:
         raise CannotRevert("This loop was reverted already.")
     trace.steps.exclude(state=LoopStep.State.DONE).update(
-        state=LoopStep.State.FAILED, claim_token="", lease_until=None, waits_for="", error="reverted"
+        state=LoopStep.State.FAILED,
+        claim_token="",
+        lease_until=None,
+        waits_for="",
+        error="reverted",
     )
     for bridge in reversed(bridges().values()):
         if bridge.undo:
@@ -100,12 +133,13 @@ def set_switch(name: str, on: bool, *, actor: Actor, reason: str) -> Switch:
     Raises Invalid for a name that is neither.
     """
     if name != WHOLE_LOOP and name not in bridges():
-        raise Invalid(f"There is no switch {name!r}; there are {', '.join([WHOLE_LOOP, *bridges()])}.", field="name")
+        raise Invalid(
+            f"There is no switch {name!r}; there are {', '.join([WHOLE_LOOP, *bridges()])}.",
+            field="name",
+        )
     switch, _ = Switch.objects.update_or_create(name=name, defaults={"on": on, "reason": reason})
     ledger.append(f"switch.{'on' if on else 'off'}", name, actor=actor, reason=reason)
     if on:
         for stage in bridges() if name == WHOLE_LOOP else [name]:
             queue.resume(f"switch:{stage}")
     return switch
-
-

@@ -43,12 +43,20 @@ class Checkpoint(TenantModel):
     id = IdField("chk")
     trace = TenantForeignKey(LoopTrace, null=True, blank=True, related_name="checkpoints")
     type = models.CharField(max_length=20, choices=Type.choices, editable=False)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING, editable=False)
-    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL, editable=False)
+    state = models.CharField(
+        max_length=10, choices=State.choices, default=State.PENDING, editable=False
+    )
+    priority = models.PositiveSmallIntegerField(
+        choices=Priority.choices, default=Priority.NORMAL, editable=False
+    )
     blocking = models.BooleanField(default=True, editable=False)
-    subject = models.CharField(max_length=60, editable=False, help_text="The id of the record to decide about.")
+    subject = models.CharField(
+        max_length=60, editable=False, help_text="The id of the record to decide about."
+    )
     title = models.CharField(max_length=300, editable=False)
-    shown: models.JSONField[Any, Any] = models.JSONField(editable=False, help_text="Exactly what the person sees.")
+    shown: models.JSONField[Any, Any] = models.JSONField(
+        editable=False, help_text="Exactly what the person sees."
+    )
     digest = models.CharField(max_length=64, editable=False)
     requested_by = models.CharField(max_length=80, editable=False)
     decided_by = models.CharField(max_length=80, blank=True, editable=False)
@@ -60,14 +68,21 @@ class Checkpoint(TenantModel):
         ordering = ["priority", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "type", "subject"], condition=Q(state="pending"), name="checkpoint_pending_once"
+                fields=["tenant", "type", "subject"],
+                condition=Q(state="pending"),
+                name="checkpoint_pending_once",
             ),
             models.CheckConstraint(
-                condition=Q(decided_by="") | ~Q(decided_by=F("requested_by")), name="checkpoint_not_ones_own"
+                condition=Q(decided_by="") | ~Q(decided_by=F("requested_by")),
+                name="checkpoint_not_ones_own",
             ),
         ]
         indexes = [
-            models.Index(fields=["tenant", "priority", "id"], name="checkpoint_queue", condition=Q(state="pending")),
+            models.Index(
+                fields=["tenant", "priority", "id"],
+                name="checkpoint_queue",
+                condition=Q(state="pending"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -70,21 +70,29 @@ class Settings(TenantModel):
         help_text="The guard's answer where no policy has anything to say.",
     )
     strict_agents = models.BooleanField(
-        default=False, help_text="Refuse agents that nobody registered, instead of knowing them from first sight."
+        default=False,
+        help_text="Refuse agents that nobody registered, instead of knowing them from first sight.",
     )
     automatic_activation = models.BooleanField(
-        default=False, help_text="Activate confirmed policies without a person, once graduation has unlocked it."
+        default=False,
+        help_text="Activate confirmed policies without a person, once graduation has unlocked it.",
     )
     hallucination_may_block = models.BooleanField(
         default=False, help_text="Let a probabilistic detector reach block by itself."
     )
     checkpoints_off = models.JSONField(
-        default=list, blank=True, help_text="Types of checkpoint that nobody is asked for: what they guard goes on."
+        default=list,
+        blank=True,
+        help_text="Types of checkpoint that nobody is asked for: what they guard goes on.",
     )
     checkpoints_advisory = models.JSONField(
-        default=list, blank=True, help_text="Types of checkpoint that are asked but do not hold the loop."
+        default=list,
+        blank=True,
+        help_text="Types of checkpoint that are asked but do not hold the loop.",
     )
-    llm_recoveries = models.BooleanField(default=False, help_text="Let a language model suggest recoveries.")
+    llm_recoveries = models.BooleanField(
+        default=False, help_text="Let a language model suggest recoveries."
+    )
 
     class Meta:
         verbose_name_plural = "settings"

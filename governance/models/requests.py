@@ -21,7 +21,9 @@ class IdempotentRequest(TenantModel):
     answer: models.JSONField[Any, Any] = models.JSONField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "principal", "key"], name="request_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "principal", "key"], name="request_once")
+        ]
 
     def __str__(self) -> str:
         return self.key

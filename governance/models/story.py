@@ -56,19 +56,33 @@ class LoopTrace(TenantModel):
     incident_id = models.CharField(max_length=40, editable=False)
     generation = models.PositiveSmallIntegerField(default=1, editable=False)
     headline = models.CharField(max_length=300, editable=False)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING, editable=False)
-    stage = models.CharField(max_length=20, choices=Stage.choices, default=Stage.INCIDENT_CREATED, editable=False)
-    failure_state = models.CharField(max_length=30, choices=FailureState.choices, blank=True, editable=False)
-    waited = models.BooleanField(default=False, editable=False, help_text="Whether it ever waited for somebody.")
+    state = models.CharField(
+        max_length=10, choices=State.choices, default=State.RUNNING, editable=False
+    )
+    stage = models.CharField(
+        max_length=20, choices=Stage.choices, default=Stage.INCIDENT_CREATED, editable=False
+    )
+    failure_state = models.CharField(
+        max_length=30, choices=FailureState.choices, blank=True, editable=False
+    )
+    waited = models.BooleanField(
+        default=False, editable=False, help_text="Whether it ever waited for somebody."
+    )
     simulated = models.BooleanField(default=False, editable=False)
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True, editable=False)
 
-    ENDED: ClassVar[frozenset[str]] = frozenset({State.COMPLETE, State.STOPPED, State.DEAD, State.REVERTED})
+    ENDED: ClassVar[frozenset[str]] = frozenset(
+        {State.COMPLETE, State.STOPPED, State.DEAD, State.REVERTED}
+    )
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "incident_id", "generation"], name="trace_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "incident_id", "generation"], name="trace_once"
+            )
+        ]
         indexes = [models.Index(fields=["tenant", "started_at"], name="trace_started")]
 
     def __str__(self) -> str:
@@ -89,7 +103,9 @@ class LoopStep(TenantModel):
     id = IdField("stp")
     trace = TenantForeignKey(LoopTrace, related_name="steps")
     stage = models.CharField(max_length=20, choices=Stage.choices, editable=False)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.READY, editable=False)
+    state = models.CharField(
+        max_length=8, choices=State.choices, default=State.READY, editable=False
+    )
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
     max_attempts = models.PositiveSmallIntegerField(default=5, editable=False)
@@ -97,22 +113,37 @@ class LoopStep(TenantModel):
     lease_until = models.DateTimeField(null=True, editable=False)
     claim_token = models.CharField(max_length=32, blank=True, editable=False)
     waits_for = models.CharField(
-        max_length=60, blank=True, editable=False, help_text="The id of what lets it go on, or switch:<name>."
+        max_length=60,
+        blank=True,
+        editable=False,
+        help_text="The id of what lets it go on, or switch:<name>.",
     )
-    failure_state = models.CharField(max_length=30, choices=FailureState.choices, blank=True, editable=False)
+    failure_state = models.CharField(
+        max_length=30, choices=FailureState.choices, blank=True, editable=False
+    )
     error = models.TextField(blank=True, editable=False)
     output: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "trace", "stage"], name="step_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "trace", "stage"], name="step_once")
+        ]
         indexes = [
             # Partial and small: a queue's index bloats with every change of its rows.
-            models.Index(fields=["available_at"], name="step_fresh", condition=Q(state="ready", attempts=0)),
-            models.Index(fields=["available_at"], name="step_suspect", condition=Q(state="ready", attempts__gt=0)),
+            models.Index(
+                fields=["available_at"], name="step_fresh", condition=Q(state="ready", attempts=0)
+            ),
+            models.Index(
+                fields=["available_at"],
+                name="step_suspect",
+                condition=Q(state="ready", attempts__gt=0),
+            ),
             models.Index(fields=["lease_until"], name="step_leased", condition=Q(state="running")),
-            models.Index(fields=["tenant", "waits_for"], name="step_waits", condition=Q(state="waiting")),
+            models.Index(
+                fields=["tenant", "waits_for"], name="step_waits", condition=Q(state="waiting")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -132,7 +163,11 @@ class NextValue(models.Func):
         return f"nextval('{self.source_expressions[0].value}')", []
 
     def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-        return f"{type(self).__module__}.{type(self).__name__}", (self.source_expressions[0].value,), {}
+        return (
+            f"{type(self).__module__}.{type(self).__name__}",
+            (self.source_expressions[0].value,),
+            {},
+        )
 
 
 EVENT_SEQUENCE = "governance_loopevent_seq"
@@ -147,7 +182,9 @@ class LoopEvent(AppendOnly):
     type = models.CharField(max_length=40)
     stage = models.CharField(max_length=20, blank=True)
     headline = models.CharField(max_length=300)
-    subject = models.CharField(max_length=60, blank=True, help_text="The id of the record it tells of.")
+    subject = models.CharField(
+        max_length=60, blank=True, help_text="The id of the record it tells of."
+    )
     actor = models.CharField(max_length=80)
     simulated = models.BooleanField(default=False)
     details: models.JSONField[Any, Any] = models.JSONField(default=dict)
@@ -168,5 +205,6 @@ class LoopEvent(AppendOnly):
         return self.type in MILESTONES
 
 
-MILESTONES = frozenset({"incident_created", "policy_born", "policy_active", "prevention", "demotion", "loop_complete"})
-
+MILESTONES = frozenset(
+    {"incident_created", "policy_born", "policy_active", "prevention", "demotion", "loop_complete"}
+)

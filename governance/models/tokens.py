@@ -17,7 +17,9 @@ class ApiToken(TenantModel):
     account = TenantForeignKey(Account, null=True, blank=True, related_name="tokens")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="api_tokens")
     name = models.CharField(max_length=100)
-    prefix = models.CharField(max_length=12, editable=False, help_text="How to recognise it: its first characters.")
+    prefix = models.CharField(
+        max_length=12, editable=False, help_text="How to recognise it: its first characters."
+    )
     hash = models.CharField(max_length=64, unique=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -27,7 +29,8 @@ class ApiToken(TenantModel):
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(account__isnull=True, user__isnull=False) | Q(account__isnull=False, user__isnull=True),
+                condition=Q(account__isnull=True, user__isnull=False)
+                | Q(account__isnull=False, user__isnull=True),
                 name="token_has_one_owner",
             )
         ]

@@ -1,0 +1,140 @@
+"""The one-process product: database, tables, sign-in, web, worker, beat, sweeper, and the demo's agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config.database import prepare_from_settings, release
+from governance.story import live
+
+LOCAL = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    help = "Start everything in one process and print where it is and how to sign in."
+    requires_system_checks: list[str] = []
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--demo", action="store_true", help="a demo tenant with an example agent at work"
+        )
+        parser.add_argument("--no-agent", action="store_true", help="the demo without its agent")
+        parser.add_argument("--host", default=LOCAL)
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--json", action="store_true", help="one JSON object when it serves")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # uvicorn hands a caught SIGTERM on to whoever was there before it: let that be a way out, not an end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        started = prepare_from_settings()
+        try:
+            self._serve(options)
+        finally:
+            if started:
+                release(os.environ, settings.DATA_DIR)
+
+    def _serve(self, options: dict[str, Any]) -> None:
+        from config.asgi import application
+        from config.serving import first
+        from config.serving.threads import Beside
+
+        first.migrate()
+        welcome = first.welcome(demo=options["demo"])
+        beside = Beside()
+        agent: list[subprocess.Popen[bytes]] = []
+
+        def ready(address: str) -> None:
+            beside.start()
+            self._say(address, welcome, options)
+            if options["demo"] and not options["no_agent"]:
+                agent.append(_start_agent(address, welcome.agent_token))
+
+        try:
+            _Server(application, options["host"], options["port"], ready).run()
+        finally:
+            for process in agent:
+                process.terminate()
+            beside.stop()
+            live.use_loop(None)
+
+    def _say(self, address: str, welcome: Any, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(
+                json.dumps(
+                    {
+                        "url": address,
+                        "user": welcome.user,
+                        "password": welcome.password,
+                        "agent_token": welcome.agent_token,
+                        "reviewer_token": welcome.reviewer_token,
+                    }
+                )
+            )
+        else:
+            self.stdout.write(
+                f"\nAntibody is at {address}\n"
+                f"  sign in as     {welcome.user}\n"
+                f"  password       {welcome.password}\n"
+                f"  agent's token  {welcome.agent_token}\n"
+                f"  reviewer's     {welcome.reviewer_token}\n"
+                f"  console        {address}/console/\n"
+                f"  admin          {address}/admin/\n"
+                f"  API            {address}/api/docs/\n"
+                "Ctrl-C stops it.\n"
+            )
+        self.stdout.flush()
+
+
+class _Server:
+    """uvicorn, which says when it answers."""
+
+    def __init__(self, application: Any, host: str, port: int, ready: Any) -> None:
+        config = uvicorn.Config(
+            application, host=host, port=port, log_level="warning", lifespan="off", access_log=False
+        )
+        self.server = uvicorn.Server(config)
+        self.ready, self.host = ready, host
+
+    def run(self) -> None:
+        asyncio.run(self._run())
+        if not self.server.started:
+            raise CommandError("The server could not start: is the port taken?")
+
+    async def _run(self) -> None:
+        live.use_loop(asyncio.get_running_loop())
+        announce = asyncio.create_task(self._announce())
+        try:
+            await self.server.serve()
+        finally:
+            announce.cancel()
+
+    async def _announce(self) -> None:
+        while not self.server.started:
+            await asyncio.sleep(0.01)
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        shown = "localhost" if self.host in (LOCAL, "0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        await asyncio.to_thread(self.ready, f"http://{shown}:{port}")
+
+
+def _start_agent(address: str, token: str) -> subprocess.Popen[bytes]:
+    """The example agent, an outside client in a process of its own."""
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "examples.travel_desk", "--api", address, "--forever"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "ANTIBODY_TOKEN": token},
+        stdout=(settings.DATA_DIR / "travel-desk.log").open("ab"),
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )

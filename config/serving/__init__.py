@@ -1,0 +1,1 @@
+"""The whole product in one process: what `serve` is made of."""

@@ -1,0 +1,1 @@
+"""The API of the ground: checkpoints, the loop and its story, agents, switches."""

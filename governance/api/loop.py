@@ -1,0 +1,176 @@
+"""The loop of one incident: where it is, what happened, and what a person may do about it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from .. import revert
+from ..access.permissions import ANYONE, OPERATORS, REVIEWERS
+from ..access.principals import actor_of
+from ..access.views import ApiView
+from ..loop import verbs as loop
+from ..models import LoopTrace, Stage
+from ..story.progress import progress, stages
+from ..story.stats import MOST_HOURS, stats
+from ..story.timeline import NoStory, newest_trace, timeline
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """Where a loop is."""
+
+    incident_id = serializers.CharField()
+    trace_id = serializers.CharField()
+    generation = serializers.IntegerField()
+    current_stage = serializers.ChoiceField(choices=Stage.choices)
+    stages_completed = serializers.ListField(child=serializers.CharField())
+    total_stages = serializers.IntegerField()
+    completion_pct = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=LoopTrace.State.choices)
+    failure_state = serializers.CharField(allow_null=True)
+    is_complete = serializers.BooleanField()
+    details = serializers.DictField()
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class StageSerializer(serializers.Serializer[Any]):
+    """One stage of a loop."""
+
+    stage = serializers.CharField()
+    state = serializers.CharField()
+    headline = serializers.CharField()
+    failure_state = serializers.CharField(allow_null=True)
+    waits_for = serializers.CharField(allow_null=True)
+    attempts = serializers.IntegerField()
+    error = serializers.CharField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    can_retry = serializers.BooleanField()
+
+
+class StagesSerializer(serializers.Serializer[Any]):
+    """All stages of a loop, in order."""
+
+    incident_id = serializers.CharField()
+    stages = StageSerializer(many=True)
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why."""
+
+    reason = serializers.CharField(max_length=2_000)
+
+
+class OptionalReasonSerializer(serializers.Serializer[Any]):
+    """Why, where it may be left out."""
+
+    reason = serializers.CharField(max_length=2_000, required=False, allow_blank=True, default="")
+
+
+class RevertSerializer(serializers.Serializer[Any]):
+    """What came of asking for a revert: done, or the checkpoint that waits for somebody else's approval."""
+
+    state = serializers.CharField()
+    checkpoint_id = serializers.CharField(allow_null=True)
+
+
+class StoryView(ApiView):
+    """A view about one incident's loop."""
+
+    lookup_url_kwarg = "incident"
+    serializer_class = ProgressSerializer
+
+    def locate(self) -> LoopTrace:
+        try:
+            return newest_trace(self.kwargs["incident"])
+        except NoStory as error:
+            raise Http404 from error
+
+
+class LoopView(StoryView):
+    """Where the loop of an incident is."""
+
+    access: ClassVar[Any] = {"get": ANYONE}
+
+    @extend_schema(responses=ProgressSerializer)
+    def get(self, request: Request, incident: str) -> Response:
+        return Response(progress(self.locate()))
+
+
+class StagesView(StoryView):
+    """The stages of an incident's loop."""
+
+    access: ClassVar[Any] = {"get": ANYONE}
+
+    @extend_schema(responses=StagesSerializer)
+    def get(self, request: Request, incident: str) -> Response:
+        trace = self.locate()
+        rows = [
+            {key: value for key, value in row.items() if key != "step_id"} for row in stages(trace)
+        ]
+        return Response({"incident_id": incident, "stages": rows})
+
+
+class RetryView(StoryView):
+    """Try a failed stage again."""
+
+    access: ClassVar[Any] = {"post": REVIEWERS}
+
+    @extend_schema(request=OptionalReasonSerializer, responses={202: ProgressSerializer})
+    def post(self, request: Request, incident: str, stage: str) -> Response:
+        trace = self.locate()
+        asked = OptionalReasonSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        loop.retry(trace, stage, actor=actor_of(request), **asked.validated_data)
+        trace.refresh_from_db()
+        return Response(progress(trace), status=status.HTTP_202_ACCEPTED)
+
+
+class RevertView(StoryView):
+    """Ask that what a loop did be taken back; somebody else approves."""
+
+    access: ClassVar[Any] = {"post": OPERATORS}
+
+    @extend_schema(request=ReasonSerializer, responses={202: RevertSerializer})
+    def post(self, request: Request, incident: str) -> Response:
+        trace = self.locate()
+        asked = ReasonSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        checkpoint = revert.ask_revert(trace, actor=actor_of(request), **asked.validated_data)
+        answer = {"state": trace.state, "checkpoint_id": checkpoint.id if checkpoint else None}
+        return Response(answer, status=status.HTTP_202_ACCEPTED)
+
+
+class TimelineView(StoryView):
+    """Everything that happened because of an incident, and what it means."""
+
+    access: ClassVar[Any] = {"get": ANYONE}
+
+    @extend_schema(responses=serializers.DictField())
+    def get(self, request: Request, incident: str) -> Response:
+        self.locate()
+        return Response(timeline(incident))
+
+
+class HoursSerializer(serializers.Serializer[Any]):
+    """How far back to look."""
+
+    hours = serializers.IntegerField(min_value=1, max_value=MOST_HOURS, default=24)
+
+
+class StatsView(ApiView):
+    """Figures of the last hours beside what we aim for."""
+
+    access: ClassVar[Any] = {"get": ANYONE}
+    serializer_class = HoursSerializer
+
+    @extend_schema(parameters=[OpenApiParameter("hours", int)], responses=serializers.DictField())
+    def get(self, request: Request) -> Response:
+        asked = HoursSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        return Response(stats(**asked.validated_data))

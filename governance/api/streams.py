@@ -1,0 +1,149 @@
+"""The live stream of one loop: what happened so far, then everything as it happens.
+
+Events are read from the database; the live channel only says when to look. Commit order is not the order of
+``seq``, so each look goes a little back and leaves out what was sent already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+
+from ..access.authentication import identify
+from ..database.tenancy import tenant_scope
+from ..models import LoopEvent
+from ..story.live import group_of_trace
+from ..story.progress import progress
+from ..story.timeline import NoStory, entry, newest_trace
+
+POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+LONGEST_SECONDS = 600.0
+# How far behind the newest event another transaction may still be about to commit one.
+LOOK_BACK = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class Follower:
+    """One open stream: whose, of which story, and what it was sent."""
+
+    secret: str
+    tenant_id: str
+    incident_id: str
+    trace_id: str
+    last_seq: int = 0
+    sent: set[int] = field(default_factory=set)
+
+    def look(self) -> tuple[list[LoopEvent], dict[str, Any]]:
+        """The events that were not sent yet, and where the loop is now."""
+        with tenant_scope(self.tenant_id):
+            trace = newest_trace(self.incident_id)
+            events = LoopEvent.objects.filter(trace__incident_id=self.incident_id).filter(
+                Q(seq__gt=self.last_seq) | Q(created_at__gt=Now() - LOOK_BACK)
+            )
+            fresh = [event for event in events if event.seq not in self.sent]
+            return fresh, progress(trace)
+
+    def may_go_on(self) -> bool:
+        """Whether the token is still worth something."""
+        return identify(self.secret) is not None
+
+
+@transaction.non_atomic_requests
+async def loop_stream(request: HttpRequest, incident: str) -> HttpResponseBase:
+    """``text/event-stream`` of ``loop_progress`` events; Last-Event-ID replays what came after it."""
+    follower = await sync_to_async(_follower)(request, incident)
+    if isinstance(follower, HttpResponseBase):
+        return follower
+    response = StreamingHttpResponse(_stream(follower), content_type="text/event-stream")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBase:
+    if request.method != "GET":
+        return _problem(405, "method_not_allowed", "A stream can only be read.")
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    found = identify(secret.strip()) if scheme.lower() == "bearer" else None
+    if found is None:
+        response = _problem(
+            401, "not_authenticated", "A stream needs a token in the Authorization header."
+        )
+        response["WWW-Authenticate"] = 'Bearer realm="antibody"'
+        return response
+    principal, _ = found
+    try:
+        with tenant_scope(principal.tenant_id):
+            trace = newest_trace(incident)
+    except NoStory:
+        return _problem(404, "not_found", "There is no such thing here.")
+    last = request.headers.get("Last-Event-ID", "")
+    last_seq = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
+    follower = Follower(secret.strip(), principal.tenant_id, incident, trace.id, last_seq)
+    if last_seq:
+        with tenant_scope(principal.tenant_id):
+            known = LoopEvent.objects.filter(trace__incident_id=incident, seq__lte=last_seq)
+            follower.sent = set(known.values_list("seq", flat=True))
+    return follower
+
+
+def _problem(status: int, code: str, detail: str) -> HttpResponseBase:
+    return JsonResponse(
+        {
+            "type": f"https://antibody.invalid/problems/{code}",
+            "title": code,
+            "status": status,
+            "detail": detail,
+            "code": code,
+        },
+        status=status,
+        content_type="application/problem+json",
+    )
+
+
+async def _stream(follower: Follower) -> AsyncIterator[bytes]:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    group = group_of_trace(follower.trace_id)
+    with suppress(Exception):
+        await layer.group_add(group, channel)
+    clock = asyncio.get_running_loop().time
+    started = spoken = clock()
+    try:
+        yield b"retry: 1000\n\n"
+        while clock() - started < LONGEST_SECONDS:
+            events, state = await sync_to_async(follower.look)()
+            for event in events:
+                follower.sent.add(event.seq)
+                follower.last_seq = max(follower.last_seq, event.seq)
+                yield _message(event, state)
+                spoken = clock()
+            if clock() - spoken > HEARTBEAT_SECONDS:
+                if not await sync_to_async(follower.may_go_on)():
+                    return
+                yield b": still here\n\n"
+                spoken = clock()
+            with suppress(asyncio.TimeoutError, ConnectionError):
+                await asyncio.wait_for(layer.receive(channel), POLL_SECONDS)
+    finally:
+        with suppress(Exception):
+            await layer.group_discard(group, channel)
+
+
+def _message(event: LoopEvent, state: dict[str, Any]) -> bytes:
+    body = json.dumps({**state, "event": entry(event)}, cls=DjangoJSONEncoder)
+    return f"id: {event.seq}\nevent: loop_progress\ndata: {body}\n\n".encode()

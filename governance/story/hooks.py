@@ -1,0 +1,29 @@
+"""What the story asks of the steps above it, through the functions that config/loop.py hands down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+
+Record = Callable[[str], dict[str, Any] | None]
+
+
+def record(kind: str, record_id: str | None) -> dict[str, Any] | None:
+    """What a record is like now; kind is match, pattern, recovery, policy or adjustment. None where there is none."""
+    return _records()[kind](record_id) if record_id else None
+
+
+def graduation() -> dict[str, Any]:
+    """How far the tenant in scope has graduated, in the words of the API."""
+    found: dict[str, Any] = import_module(settings.ANTIBODY_LOOP).GRADUATION()
+    return found
+
+
+@cache
+def _records() -> Mapping[str, Record]:
+    table: Mapping[str, Record] = import_module(settings.ANTIBODY_LOOP).RECORDS
+    return table

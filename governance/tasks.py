@@ -1,0 +1,49 @@
+"""Celery's way in: hints that something is ready, and what the clock asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import shared_task
+
+from . import checkpoints
+from .access.requests import forget_old
+from .database.tenancy import tenant_scope
+from .loop.run import run_ready
+from .models import Stage, Tenant
+
+
+def _bridge_task(stage: str) -> Any:
+    """The task of one bridge: the step that it names is ready, and perhaps others are."""
+
+    @shared_task(name=f"loop.{stage}", ignore_result=True)  # type: ignore[untyped-decorator]
+    def task(step_id: str = "") -> int:
+        return run_ready()
+
+    return task
+
+
+# A name of its own for each bridge: in logs, in metrics, and for routing it to workers of its own.
+BRIDGE_TASKS = {
+    stage.value: _bridge_task(stage.value) for stage in Stage if stage != Stage.INCIDENT_CREATED
+}
+
+
+@shared_task(name="governance.expire_checkpoints")  # type: ignore[untyped-decorator]
+def expire_checkpoints() -> int:
+    return for_every_tenant(checkpoints.expire_due)
+
+
+@shared_task(name="governance.forget_requests")  # type: ignore[untyped-decorator]
+def forget_requests() -> int:
+    return for_every_tenant(forget_old)
+
+
+def for_every_tenant(verb: Callable[[], int]) -> int:
+    """Call a verb in every tenant's scope, each in a transaction of its own; the sum of the answers."""
+    total = 0
+    for tenant_id in Tenant.objects.values_list("id", flat=True):
+        with tenant_scope(tenant_id):
+            total += verb()
+    return total
