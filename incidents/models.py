@@ -54,7 +54,9 @@ class Incident(TenantModel):
     id = IdField("inc")
     agent = TenantForeignKey(Agent, related_name="incidents", editable=False)
     run = TenantForeignKey(Run, null=True, related_name="incidents", editable=False)
-    state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN, editable=False)
+    state = models.CharField(
+        max_length=12, choices=State.choices, default=State.OPEN, editable=False
+    )
     error_type = models.CharField(max_length=200, editable=False)
     message = models.TextField(editable=False)
     tool = models.CharField(max_length=200, blank=True, editable=False)

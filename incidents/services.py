@@ -32,7 +32,7 @@ class Opened:
     is_new: bool
 
 
-def report(
+def report(  # noqa: PLR0913 - a report has as many parts as there is to say
     *,
     agent: Agent | str,
     error_type: str,
@@ -55,7 +55,9 @@ def report(
     for an ``occurred_at`` that no clock can be off by, and UnknownAgent where the tenant is strict.
     """
     if occurred_at is not None and not is_plausible(occurred_at, timezone.now()):
-        raise Invalid(f"occurred_at lies more than {MOST_AHEAD.days} day in the future.", field="occurred_at")
+        raise Invalid(
+            f"occurred_at lies more than {MOST_AHEAD.days} day in the future.", field="occurred_at"
+        )
     agent = identity.see_agent(agent, actor=actor) if isinstance(agent, str) else agent
     if source_key is not None and (known := _known(source, source_key)):
         return known
@@ -120,7 +122,9 @@ def _known(source: str, source_key: str) -> Opened | None:
     return Opened(incident, newest_trace(incident.id), False) if incident else None
 
 
-def _arguments(given: Mapping[str, Any] | None, context: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _arguments(
+    given: Mapping[str, Any] | None, context: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
     if given is not None:
         return dict(given)
     found = (context or {}).get("arguments")

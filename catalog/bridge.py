@@ -1,0 +1,67 @@
+"""From incident_created to pattern_matched: say which kind of failure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from governance.actors import Actor
+from governance.loop.bridges import GoOn, Outcome, Stop, Work
+from governance.models import FailureState
+from incidents.models import Incident
+
+from .models import PatternMatch
+from .services import match_incidents
+from .services.matching import SEEN_MOST
+
+# An event's headline has 300 characters, and what follows the name must not be cut off.
+SHOWN_OF_NAME = 220
+
+
+def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
+    """Match the incidents of one tenant's loops; landing again finds the match that is there."""
+    named = {work.incident_id for work in works}
+    incidents = Incident.objects.only("error_type", "tool", "message").in_bulk(named)
+    matches = match_incidents(incidents[work.incident_id] for work in works)
+    return {work.step_id: _outcome(matches.get(work.incident_id)) for work in works}
+
+
+def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
+    """Nothing is withdrawn: a match only says that the failure happened, and reverting does not unmake that.
+
+    The pattern stays as well, for other incidents may be of its kind and their policies rest on it.
+    """
+
+
+def _outcome(match: PatternMatch | None) -> Outcome:
+    if match is None:
+        return Stop(
+            FailureState.MATCH_FAILED,
+            "Nothing to recognise it by: it came without an error type and a message.",
+        )
+    return GoOn(
+        _headline(match),
+        subject=match.id,
+        facts={
+            "match_id": match.id,
+            "pattern_id": match.pattern_id,
+            "band": str(match.band),
+            "confidence": match.confidence,
+            "is_new": match.is_new,
+        },
+        failure_state=FailureState.MATCH_LOW_CONFIDENCE
+        if match.band == PatternMatch.Band.WEAK
+        else "",
+    )
+
+
+def _headline(match: PatternMatch) -> str:
+    """Recognised: OperationalError in sql_query: no such column <str> (100 %, seen 4 times)."""
+    name = match.pattern.name
+    if len(name) > SHOWN_OF_NAME:
+        name = f"{name[:SHOWN_OF_NAME].rstrip()}…"
+    if match.is_new:
+        return f"A new kind of failure: {name}"
+    occurrence = match.why["occurrence"]
+    seen = f"seen {occurrence} times" + (" or more" if occurrence >= SEEN_MOST else "")
+    opening = "Looks like" if match.band == PatternMatch.Band.WEAK else "Recognised"
+    return f"{opening}: {name} ({100 * match.confidence:.0f} %, {seen})"
