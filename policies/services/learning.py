@@ -1,0 +1,188 @@
+"""The loop's step from a recovery to a policy, for several failures at once.
+
+A failure that a live policy would have blocked adds to that policy's evidence: nearly all do, in a handful of
+queries whatever their number. For the others a policy is drafted, or one in shadow broadened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db.models import Q
+
+from governance import tenants
+from policies import rules
+from policies.models import Evidence, Policy
+from policies.synthesis import TooThin
+from recovery.models import Recovery
+
+from . import calls, confirmations_of, drafting, evidence, life
+from .calls import Seen, Stored
+
+NO_CALL = "What the agent called is not known, so no policy can recognise it."
+FURTHEST_FIRST = (Policy.State.ACTIVE, Policy.State.PENDING, Policy.State.SHADOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One failure that a policy is wanted for: an incident, its story, its pattern and what was done about it."""
+
+    incident_id: str
+    trace_id: str
+    pattern_id: str
+    recovery_id: str
+
+
+class How(StrEnum):
+    """What a failure did for a policy."""
+
+    SUPPORTED = "supported"
+    CONFIRMED = "confirmed"
+    BORE = "bore"
+    BROADENED = "broadened"
+
+
+@dataclass(slots=True)
+class Lesson:
+    """What came of one failure: its policy, or the reason why there is none."""
+
+    policy: Policy | None = None
+    how: How = How.SUPPORTED
+    reason: str = ""
+    confirmations: int = 0
+    needed: int = 0
+
+
+def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
+    """What each failure teaches, by trace id. Runs inside the loop's transaction; the same again changes nothing."""
+    seen = calls.see({case.incident_id for case in cases})
+    live = _live(cases)
+    blocking = {
+        case.incident_id: _that_block(live[case.pattern_id], seen[case.incident_id])
+        for case in cases
+    }
+    for incident_id, unbound in evidence.settle_failures(seen.values(), blocking).items():
+        blocking[incident_id] += unbound
+    evidence.link(
+        (policy, seen[incident_id]) for incident_id, found in blocking.items() for policy in found
+    )
+    lessons = {
+        case.trace_id: _linked(blocking[case.incident_id], seen[case.incident_id])
+        for case in cases
+        if blocking[case.incident_id]
+    }
+    left = [case for case in cases if case.trace_id not in lessons]
+    watching = {
+        policy.id
+        for found in blocking.values()
+        for policy in found
+        if policy.state in evidence.WATCHING
+    }
+    if left or watching:
+        _learn(left, seen, watching, lessons)
+    return lessons
+
+
+def _learn(
+    left: Iterable[Case], seen: Mapping[str, Seen], watching: set[str], lessons: dict[str, Lesson]
+) -> None:
+    """The unusual part: draft for what no policy would have blocked, and weigh the watching policies."""
+    recoveries = Recovery.objects.select_related("pattern").in_bulk(
+        {case.recovery_id for case in left}
+    )
+    wanting = []
+    for case in left:
+        reason = _reason_against(seen[case.incident_id], recoveries.get(case.recovery_id))
+        if reason:
+            lessons[case.trace_id] = Lesson(reason=reason)
+        else:
+            wanting.append(case)
+    patterns = {case.pattern_id for case in wanting}
+    if patterns:
+        drafting.hold_patterns(patterns)
+    # All at once and by id: two workers that each need several would otherwise wait for each other.
+    held = list(
+        Policy.objects.live()
+        .filter(Q(id__in=watching) | Q(pattern_id__in=patterns))
+        .select_related("recovery")
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("id")
+    )
+    stored = Stored()
+    for case in wanting:
+        lesson = _draft(case, seen[case.incident_id], recoveries[case.recovery_id], held, stored)
+        lessons[case.trace_id] = lesson
+        if lesson.policy and lesson.policy not in held:
+            held.append(lesson.policy)
+    _weigh(held, lessons)
+
+
+def _draft(
+    case: Case, seen: Seen, recovery: Recovery, held: Sequence[Policy], stored: Stored
+) -> Lesson:
+    """A policy for one failure; another worker, or an earlier failure of this batch, may have made it by now."""
+    family = [policy for policy in held if policy.pattern_id == case.pattern_id]
+    if found := _that_block(family, seen):
+        evidence.link((policy, seen) for policy in found)
+        return _linked(found, seen)
+    for policy in reversed(family):
+        if _may_be_broadened(policy, seen) and drafting.broaden_for(policy, seen, stored):
+            return Lesson(policy, How.BROADENED)
+    born = drafting.bear(recovery, seen, case.trace_id, stored)
+    return Lesson(reason=born.reason) if isinstance(born, TooThin) else Lesson(born, How.BORE)
+
+
+def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
+    """Bring watching policies up to date and ask for those that are confirmed; lessons then show them as they are."""
+    watching = [policy for policy in held if policy.state in evidence.WATCHING]
+    evidence.measure(watching)
+    life.request_when_confirmed(watching)
+    counts, needed = confirmations_of(watching), tenants.settings().confirmations
+    as_held = {policy.id: policy for policy in held}
+    for lesson in lessons.values():
+        if lesson.policy and lesson.policy.id in as_held:
+            lesson.policy = as_held[lesson.policy.id]
+            lesson.confirmations = counts.get(lesson.policy.id, 0)
+            lesson.needed = needed
+
+
+def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:
+    live: dict[str, list[Policy]] = defaultdict(list)
+    patterns = {case.pattern_id for case in cases}
+    for policy in Policy.objects.live().filter(pattern_id__in=patterns).order_by("id"):
+        live[policy.pattern_id or ""].append(policy)
+    return live
+
+
+def _that_block(policies: Iterable[Policy], seen: Seen) -> list[Policy]:
+    return [policy for policy in policies if calls.would_block(policy, seen)]
+
+
+def _linked(found: Sequence[Policy], seen: Seen) -> Lesson:
+    """The lesson of a failure that policies would have blocked: the one furthest on is shown."""
+    policy = min(found, key=lambda one: (FURTHEST_FIRST.index(Policy.State(one.state)), one.id))
+    is_confirmed = evidence.kind_for(policy, seen) == Evidence.Kind.CONFIRMATION
+    return Lesson(policy, How.CONFIRMED if is_confirmed else How.SUPPORTED)
+
+
+def _reason_against(seen: Seen, recovery: Recovery | None) -> str:
+    """Why no policy can be drafted; empty where one may be."""
+    if seen.call is None:
+        return NO_CALL
+    if recovery is None:
+        return "Nothing was done about it, so nothing can be learned from that."
+    if rules.is_low_confidence(rules.policy_confidence(recovery.confidence, 0, 0)):
+        return f"Its recovery's confidence of {recovery.confidence:.2f} is below {rules.LOW_CONFIDENCE}."
+    return ""
+
+
+def _may_be_broadened(policy: Policy, seen: Seen) -> bool:
+    return (
+        policy.state == Policy.State.SHADOW
+        and policy.source == Policy.Source.RECOVERY
+        and policy.tool == seen.incident.tool
+        and policy.simulated == seen.incident.simulated
+    )
