@@ -28,8 +28,8 @@ class SchemaView(SpectacularAPIView):
     access = {"get": PUBLIC}
 
 
-router = SimpleRouter(trailing_slash="/?")
-router.include_root_view = False  # type: ignore[attr-defined]
+router = SimpleRouter()
+router.trailing_slash = "/?"  # its argument only says yes or no
 router.register("incidents", IncidentViewSet, "incident")
 router.register("patterns", PatternViewSet, "pattern")
 router.register("recoveries", RecoveryViewSet, "recovery")

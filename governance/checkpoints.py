@@ -194,7 +194,7 @@ def _close(checkpoint: Checkpoint, state: str, actor: Actor, reason: str) -> Non
         actor=actor,
         reason=reason,
         type=checkpoint.type,
-        subject=checkpoint.subject,
+        about=checkpoint.subject,
         digest=checkpoint.digest,
     )
     if checkpoint.trace_id:

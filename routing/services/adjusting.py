@@ -1,0 +1,251 @@
+"""Adjust: one open adjustment for each policy, agent and capability, supported by every incident that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from governance import ledger
+from governance.actors import Actor
+from governance.models import Checkpoint, FailureState, Stage
+from governance.story.events import tell
+from incidents.models import Incident
+from policies.models import Policy
+
+from ..models import Adjustment, AdjustmentEvidence
+from ..rules import DECAY, Verdict
+from . import kpi
+from .ending import end_adjustments
+from .guardrails import Limits, Questions, one_at_a_time
+from .proposals import Key, Proposal, propose
+
+REGRESSION_HOLDS = timedelta(days=7)
+"""How long a weight is left alone after its adjustment made things worse: as long as one would have lasted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One incident whose active policy may ask for an adjustment.
+
+    ``override_id`` is the question that was asked for it before, ``accepts`` the rolled-back adjustment that a
+    person has seen before trying again.
+    """
+
+    incident: Incident
+    policy: Policy
+    trace_id: str
+    override_id: str = ""
+    accepts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """The policy asks nothing of routing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The adjustment that this incident made, or now supports."""
+
+    adjustment: Adjustment
+    proposal: Proposal
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """The governor said no; ``question`` is what a person was asked, None where nobody is asked."""
+
+    verdict: Verdict
+    proposal: Proposal
+    question: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overruled:
+    """A person, or time, said no to lifting the governor's no."""
+
+    question: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Regressed:
+    """The last such adjustment made the success rate fall and was rolled back."""
+
+    adjustment: Adjustment
+    proposal: Proposal
+
+
+Result = Unmoved | Adjusted | HeldBack | Overruled | Regressed
+
+
+def adjust_routing(needs: Sequence[Need]) -> list[Result]:
+    """Make or support the adjustment that each need's policy asks for; one result for each, in order.
+
+    Two queries for any number of needs whose adjustments are open already. Call it again with what came of a
+    question (``override_id``): approved means that the governor is not asked.
+    """
+    proposals = [propose(n.policy, n.incident.agent, n.incident.tool) for n in needs]
+    standing = _standing([proposal for proposal in proposals if proposal])
+    opening: _Opening | None = None
+    results: list[Result] = []
+    for need, proposal in zip(needs, proposals, strict=True):
+        if proposal is None:
+            results.append(Unmoved())
+        elif adjustment := standing.get(proposal.key):
+            results.append(Adjusted(adjustment, proposal, is_new=False))
+        else:
+            opening = opening or _Opening.begin(needs, [p for p in proposals if p])
+            results.append(opening.settle(need, proposal))
+    _keep_evidence(needs, results)
+    return results
+
+
+@dataclass(slots=True)
+class _Opening:
+    """What is needed to open adjustments, one transaction at a time, read once for all of a batch."""
+
+    standing: dict[Key, Adjustment]
+    regressed: dict[Key, Adjustment]
+    questions: Questions
+    limits: Limits = field(default_factory=Limits.load)
+
+    @classmethod
+    def begin(cls, needs: Sequence[Need], proposals: Sequence[Proposal]) -> _Opening:
+        one_at_a_time()
+        end_adjustments()
+        return cls(
+            standing=_standing(proposals),
+            regressed=_regressed(proposals),
+            questions=Questions.load(need.override_id for need in needs if need.override_id),
+        )
+
+    def settle(self, need: Need, proposal: Proposal) -> Result:
+        if adjustment := self.standing.get(proposal.key):
+            return Adjusted(adjustment, proposal, is_new=False)
+        regressed = self.regressed.get(proposal.key)
+        if regressed and need.accepts != regressed.id:
+            return Regressed(regressed, proposal)
+        answer = self.questions.answer(need.override_id, proposal)
+        if answer and answer.state in (Checkpoint.State.REJECTED, Checkpoint.State.EXPIRED):
+            return Overruled(answer)
+        if not (answer and answer.state == Checkpoint.State.APPROVED):
+            verdict = self.limits.verdict(proposal)
+            if not verdict.is_allowed:
+                return self._hold_back(need, proposal, verdict)
+        return self._open(proposal)
+
+    def _hold_back(self, need: Need, proposal: Proposal, verdict: Verdict) -> HeldBack:
+        self.limits.freeze(verdict, proposal)
+        question = self.questions.ask(
+            proposal, verdict, incident_id=need.incident.id, trace_id=need.trace_id
+        )
+        return HeldBack(verdict, proposal, question)
+
+    def _open(self, proposal: Proposal) -> Adjusted:
+        adjustment = Adjustment.objects.create(
+            policy=proposal.policy,
+            agent=proposal.agent,
+            capability=proposal.capability,
+            type=proposal.type,
+            magnitude=proposal.magnitude,
+            kpi_baseline=kpi.baseline(proposal.agent.id, proposal.capability),
+            started_at=Now(),
+            ends_at=Now() + DECAY,
+            reason=f"{proposal.policy.action} by {proposal.policy.name}",
+        )
+        # The database's clock has set its times.
+        adjustment.refresh_from_db(fields=["started_at", "ends_at"])
+        self.standing[proposal.key] = adjustment
+        self.limits.note(proposal)
+        self.questions.settle(proposal)
+        return Adjusted(adjustment, proposal, is_new=True)
+
+
+def decided_override(checkpoint: Checkpoint, actor: Actor) -> None:
+    """Make the adjustment that a person let pass, where no loop waits to do it.
+
+    A loop that waits lands again by itself. Nothing is made when the policy is no longer active, or no longer
+    asks for what was shown.
+    """
+    if checkpoint.state != Checkpoint.State.APPROVED or checkpoint.blocking:
+        return
+    policy = Policy.objects.active().filter(pk=checkpoint.shown["policy_id"]).first()
+    incident = Incident.objects.select_related("agent").filter(pk=checkpoint.subject).first()
+    if policy is None or incident is None:
+        return
+    need = Need(incident, policy, checkpoint.trace_id or "", override_id=checkpoint.id)
+    [result] = adjust_routing([need])
+    if isinstance(result, Adjusted) and result.is_new:
+        adjustment = result.adjustment
+        ledger.append("adjustment.open", adjustment.id, actor=actor, checkpoint=checkpoint.id)
+        if checkpoint.trace_id:
+            tell(
+                checkpoint.trace_id,
+                Stage.ROUTING_ADJUSTED,
+                f"Let pass by {actor.name or actor}: {result.proposal}",
+                actor=actor,
+                subject=adjustment.id,
+                details={"adjustment_id": adjustment.id},
+            )
+
+
+def readjust(policy: Policy, *, actor: Actor) -> int:
+    """Let the open adjustments of a re-activated policy count again; how many do.
+
+    Nothing is written to them: they never stopped decaying, and a weight joins down to the policy. Loops that
+    wait for the policy land again by themselves.
+    """
+    end_adjustments()
+    again = list(Adjustment.objects.counting().filter(policy=policy).values_list("id", flat=True))
+    if again:
+        ledger.append("routing.readjusted", policy.id, actor=actor, adjustments=again)
+    return len(again)
+
+
+def story(adjustment_id: str) -> dict[str, str] | None:
+    """What an incident's story shows of an adjustment; None where there is none."""
+    found = Adjustment.objects.filter(pk=adjustment_id).values_list("id", flat=True).first()
+    return {"id": found} if found else None
+
+
+def _standing(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
+    """The open adjustments of these proposals that have not run out."""
+    found = Adjustment.objects.open().filter(_of(proposals), ends_at__gt=Now())
+    return {(one.policy_id, one.agent_id, one.capability): one for one in found}
+
+
+def _regressed(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
+    """Of these proposals' latest adjustments those that were lately rolled back for what they did."""
+    latest = (
+        Adjustment.objects.filter(_of(proposals), ends_at__gt=Now() - REGRESSION_HOLDS)
+        .order_by("policy_id", "agent_id", "capability", "-id")
+        .distinct("policy_id", "agent_id", "capability")
+    )
+    return {
+        (one.policy_id, one.agent_id, one.capability): one
+        for one in latest
+        if one.failure_state == FailureState.ROUTING_KPI_REGRESSION
+    }
+
+
+def _of(proposals: Sequence[Proposal]) -> Q:
+    """A little more than these keys: every combination of their parts, which one index scan can find."""
+    return Q(
+        policy_id__in={p.policy.id for p in proposals},
+        agent_id__in={p.agent.id for p in proposals},
+        capability__in={p.capability for p in proposals},
+    )
+
+
+def _keep_evidence(needs: Sequence[Need], results: Sequence[Result]) -> None:
+    rows = [
+        AdjustmentEvidence(adjustment=result.adjustment, incident=need.incident)
+        for need, result in zip(needs, results, strict=True)
+        if isinstance(result, Adjusted)
+    ]
+    AdjustmentEvidence.objects.bulk_create(rows, ignore_conflicts=True)
