@@ -78,6 +78,9 @@ def _limit(request: Request) -> int:
 
 def _decode(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").replace("\x00", "")
-    except (binascii.Error, UnicodeError, ValueError) as error:
+        seen = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
+        if not seen.isprintable():
+            raise ValueError
+    except (binascii.Error, ValueError) as error:
         raise Invalid("cursor is not one of ours: take it from 'next'.", field="cursor") from error
+    return seen
