@@ -34,7 +34,9 @@ class RecoveryTemplate(TenantModel):
     kind = models.CharField(max_length=20, choices=ActionKind.choices)
     params: models.JSONField[Any, Any] = models.JSONField(default=dict)
     declared_confidence = models.FloatField(
-        default=0.70, validators=[MinValueValidator(0.0), MaxValueValidator(0.95)], help_text="0 to 0.95."
+        default=0.70,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.95)],
+        help_text="0 to 0.95.",
     )
     enabled = models.BooleanField(default=True)
 
@@ -42,10 +44,13 @@ class RecoveryTemplate(TenantModel):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(declared_confidence__gte=0.0, declared_confidence__lte=0.95), name="template_confidence"
+                condition=Q(declared_confidence__gte=0.0, declared_confidence__lte=0.95),
+                name="template_confidence",
             ),
             models.UniqueConstraint(
-                fields=["tenant", "pattern"], condition=Q(enabled=True), name="template_enabled_once"
+                fields=["tenant", "pattern"],
+                condition=Q(enabled=True),
+                name="template_enabled_once",
             ),
         ]
 
@@ -58,13 +63,23 @@ class Directive(TenantModel):
 
     id = IdField("drv")
     pattern = TenantForeignKey(Pattern, related_name="directives", editable=False)
-    tool = models.CharField(max_length=200, blank=True, editable=False, help_text="Empty: every tool.")
+    tool = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="Empty: every tool."
+    )
     kind = models.CharField(max_length=20, choices=ActionKind.choices, editable=False)
     params: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
-    params_digest = models.CharField(max_length=64, editable=False)
+    params_digest = models.CharField(
+        max_length=64, editable=False, help_text="Of tool, kind and parameters."
+    )
     title = models.CharField(max_length=300, editable=False)
     active = models.BooleanField(default=True, editable=False)
     expires_at = models.DateTimeField(null=True, editable=False)
+    approved_by = models.CharField(
+        max_length=80,
+        blank=True,
+        editable=False,
+        help_text="A person, or the loop where nobody was asked.",
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -75,7 +90,11 @@ class Directive(TenantModel):
                 name="directive_active_once",
             )
         ]
-        indexes = [models.Index(fields=["tenant", "tool"], name="directive_of_tool", condition=Q(active=True))]
+        indexes = [
+            models.Index(
+                fields=["tenant", "tool"], name="directive_of_tool", condition=Q(active=True)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -102,22 +121,31 @@ class Recovery(TenantModel):
         State.APPROVED: frozenset({State.APPLIED, State.FAILED, State.REJECTED}),
         State.FAILED: frozenset({State.APPROVED, State.REJECTED}),
         State.APPLIED: frozenset({State.ROLLED_BACK}),
+        # Somebody tries the stage again: then somebody is asked again.
+        State.REJECTED: frozenset({State.SUGGESTED}),
+        State.ROLLED_BACK: frozenset({State.SUGGESTED}),
     }
 
     id = IdField("rec")
     match = TenantForeignKey(PatternMatch, related_name="recoveries", editable=False)
     pattern = TenantForeignKey(Pattern, related_name="recoveries", editable=False)
     agent = TenantForeignKey(Agent, related_name="recoveries", editable=False)
-    template = TenantForeignKey(RecoveryTemplate, null=True, related_name="recoveries", editable=False)
+    template = TenantForeignKey(
+        RecoveryTemplate, null=True, related_name="recoveries", editable=False
+    )
     directive = TenantForeignKey(Directive, null=True, related_name="recoveries", editable=False)
-    state = models.CharField(max_length=12, choices=State.choices, default=State.SUGGESTED, editable=False)
+    state = models.CharField(
+        max_length=12, choices=State.choices, default=State.SUGGESTED, editable=False
+    )
     source = models.CharField(max_length=10, choices=Source.choices, editable=False)
     kind = models.CharField(max_length=20, choices=ActionKind.choices, editable=False)
     params: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
     title = models.CharField(max_length=300, editable=False)
     rationale = models.TextField(blank=True, editable=False)
     confidence = models.FloatField(editable=False)
-    automatic = models.BooleanField(default=False, editable=False, help_text="Applied without asking a person.")
+    automatic = models.BooleanField(
+        default=False, editable=False, help_text="Applied without asking a person."
+    )
     result: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
     applied_at = models.DateTimeField(null=True, editable=False)
 
@@ -125,7 +153,13 @@ class Recovery(TenantModel):
         ordering = ["-id"]
         verbose_name_plural = "recoveries"
         constraints = [models.UniqueConstraint(fields=["tenant", "match"], name="recovery_once")]
-        indexes = [models.Index(fields=["tenant", "pattern", "agent", "applied_at"], name="recovery_applied")]
+        indexes = [
+            # When did this failure come back in this agent? And what came of a template lately?
+            models.Index(
+                fields=["tenant", "pattern", "agent", "created_at"], name="recovery_recurrence"
+            ),
+            models.Index(fields=["tenant", "template", "id"], name="recovery_of_template"),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -60,6 +60,19 @@ def may_auto_apply(confidence: float, band: str, *, pattern_allows: bool) -> boo
     return pattern_allows and band == "strong" and confidence > AUTO_APPLY_ABOVE
 
 
+def needs_confirmation(confidence: float, band: str) -> bool:
+    """Whether a person must confirm it because we are not sure, and not only because people want to be asked."""
+    return band == "weak" or confidence < APPROVED_AT_LEAST
+
+
+def may_join(band: str, *, is_new: bool) -> bool:
+    """Whether a directive already in force for the pattern answers this incident too, so that nobody is asked again.
+
+    A weak match may be another failure altogether, and a pattern that this very incident opened has no past.
+    """
+    return band == "strong" or (band == "novel" and not is_new)
+
+
 def was_success(
     *,
     applied_at: datetime,
