@@ -59,7 +59,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     severity = serializers.ChoiceField(
         choices=Incident.Severity.choices, required=False, allow_null=True, help_text="Else medium."
     )
-    context = serializers.DictField(required=False, allow_null=True)
+    context = serializers.DictField(required=False, allow_null=True)  # type: ignore[assignment]
     occurred_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="At most one day in the future; else now."
     )

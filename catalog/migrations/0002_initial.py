@@ -2,59 +2,85 @@
 
 import django.db.models.deletion
 import django.db.models.fields
-import governance.database.fields
 from django.db import migrations, models
+
+import governance.database.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
-        ('governance', '0001_initial'),
-        ('incidents', '0001_initial'),
+        ("catalog", "0001_initial"),
+        ("governance", "0001_initial"),
+        ("incidents", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='pattern',
-            name='tenant',
-            field=governance.database.fields.OwnerField(db_index=False, default=django.db.models.fields.NOT_PROVIDED, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.tenant'),
+            model_name="pattern",
+            name="tenant",
+            field=governance.database.fields.OwnerField(
+                db_index=False,
+                default=django.db.models.fields.NOT_PROVIDED,
+                editable=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="governance.tenant",
+            ),
         ),
         migrations.AddField(
-            model_name='patternmatch',
-            name='incident',
-            field=governance.database.fields.TenantForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='matches', to='incidents.incident'),
+            model_name="patternmatch",
+            name="incident",
+            field=governance.database.fields.TenantForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="matches",
+                to="incidents.incident",
+            ),
         ),
         migrations.AddField(
-            model_name='patternmatch',
-            name='pattern',
-            field=governance.database.fields.TenantForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='matches', to='catalog.pattern'),
+            model_name="patternmatch",
+            name="pattern",
+            field=governance.database.fields.TenantForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="matches",
+                to="catalog.pattern",
+            ),
         ),
         migrations.AddField(
-            model_name='patternmatch',
-            name='tenant',
-            field=governance.database.fields.OwnerField(db_index=False, default=django.db.models.fields.NOT_PROVIDED, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='governance.tenant'),
+            model_name="patternmatch",
+            name="tenant",
+            field=governance.database.fields.OwnerField(
+                db_index=False,
+                default=django.db.models.fields.NOT_PROVIDED,
+                editable=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="governance.tenant",
+            ),
         ),
         migrations.AddIndex(
-            model_name='pattern',
-            index=models.Index(fields=['tenant', 'tool'], name='pattern_tool'),
+            model_name="pattern",
+            index=models.Index(fields=["tenant", "tool"], name="pattern_tool"),
         ),
         migrations.AddIndex(
-            model_name='pattern',
-            index=models.Index(fields=['tenant', 'error_type'], name='pattern_error_type'),
+            model_name="pattern",
+            index=models.Index(fields=["tenant", "error_type"], name="pattern_error_type"),
         ),
         migrations.AddConstraint(
-            model_name='pattern',
-            constraint=models.UniqueConstraint(fields=('tenant', 'signature'), name='pattern_once'),
+            model_name="pattern",
+            constraint=models.UniqueConstraint(fields=("tenant", "signature"), name="pattern_once"),
         ),
         migrations.AddIndex(
-            model_name='patternmatch',
-            index=models.Index(fields=['tenant', 'pattern', 'id'], name='match_of_pattern'),
+            model_name="patternmatch",
+            index=models.Index(fields=["tenant", "pattern", "id"], name="match_of_pattern"),
         ),
         migrations.AddConstraint(
-            model_name='patternmatch',
-            constraint=models.UniqueConstraint(fields=('tenant', 'incident'), name='match_once'),
+            model_name="patternmatch",
+            constraint=models.UniqueConstraint(fields=("tenant", "incident"), name="match_once"),
         ),
     ]
