@@ -6,15 +6,14 @@ Each bridge leads to the stage it is named for; ``land`` does the work in one fe
 talks to servers that are not ours, ``undo`` takes back what only this loop caused. ``governance/loop`` runs them.
 """
 
+import catalog.bridge
+import governance.bridge
 import policies.bridge
+import policies.services
+import policies.services.graduation
 import policies.services.life
 import policies.services.regret
 import recovery.bridge
-
-import catalog.bridge
-import governance.bridge
-import policies.services
-import policies.services.graduation
 import recovery.services
 import routing.bridge
 import routing.services
@@ -60,3 +59,5 @@ RECORDS = {
     "adjustment": routing.services.story,
 }
 GRADUATION = policies.services.graduation.status
+# A person who opens a story may thereby pass the third gate.
+TIMELINE_OPENED = policies.services.graduation.note_timeline_view

@@ -26,5 +26,5 @@ def kept_secret(data_dir: Path, name: str) -> str:
     except FileExistsError:
         pass
     finally:
-        os.unlink(draft)
+        Path(draft).unlink()
     return place.read_text().strip()

@@ -8,9 +8,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
-from recovery.api import RecoveryTemplateViewSet, RecoveryViewSet
 from rest_framework.routers import SimpleRouter
-from routing.api import AdjustmentViewSet, RouteView
 
 from catalog.api import PatternViewSet
 from governance.access.permissions import PUBLIC
@@ -18,6 +16,8 @@ from governance.api import ground, loop, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
 from policies.api import graduation, guard, policies, preventions, regrets
+from recovery.api import RecoveryTemplateViewSet, RecoveryViewSet
+from routing.api import AdjustmentViewSet, RouteView
 
 from . import health
 
@@ -45,7 +45,8 @@ router.register("agents", ground.AgentViewSet, "agent")
 def route(address: str, view: Any, name: str) -> URLPattern:
     """One address of the API with an optional trailing slash; ``{x}`` is one segment of it."""
     pattern = address.replace("{", "(?P<").replace("}", ">[^/]+)")
-    return re_path(f"^{pattern}/?$", view, name=name)
+    made: URLPattern = re_path(f"^{pattern}/?$", view, name=name)
+    return made
 
 
 GUARD = [

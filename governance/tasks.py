@@ -17,7 +17,7 @@ from .models import Stage, Tenant
 def _bridge_task(stage: str) -> Any:
     """The task of one bridge: the step that it names is ready, and perhaps others are."""
 
-    @shared_task(name=f"loop.{stage}", ignore_result=True)  # type: ignore[untyped-decorator]
+    @shared_task(name=f"loop.{stage}", ignore_result=True)
     def task(step_id: str = "") -> int:
         return run_ready()
 
@@ -30,12 +30,12 @@ BRIDGE_TASKS = {
 }
 
 
-@shared_task(name="governance.expire_checkpoints")  # type: ignore[untyped-decorator]
+@shared_task(name="governance.expire_checkpoints")
 def expire_checkpoints() -> int:
     return for_every_tenant(checkpoints.expire_due)
 
 
-@shared_task(name="governance.forget_requests")  # type: ignore[untyped-decorator]
+@shared_task(name="governance.forget_requests")
 def forget_requests() -> int:
     return for_every_tenant(forget_old)
 

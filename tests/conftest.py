@@ -47,7 +47,7 @@ def django_db_setup(
     blocker = request.getfixturevalue("django_db_blocker")
     with blocker.unblock(), as_owner():
         made = setup_databases(verbosity=0, interactive=False)
-    DatabaseOperations.execute_sql_flush = _flush_as_owner  # type: ignore[method-assign]
+    DatabaseOperations.execute_sql_flush = _flush_as_owner  # type: ignore[assignment,method-assign]
     yield
     with blocker.unblock(), as_owner():
         teardown_databases(made, verbosity=0)

@@ -45,6 +45,8 @@ class Beside:
     def stop(self) -> None:
         """End them; whatever a thread still holds, its lease gives back."""
         self.leaving.set()
+        if not self.sweeper.is_alive():
+            return
         self.beat.service.stop()
         self.worker.terminate(in_sighandler=True)
         self.sweeper.join(timeout=5)

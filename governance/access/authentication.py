@@ -56,9 +56,9 @@ def _service(bearer: tokens.Bearer) -> Principal:
 
 
 def _person(bearer: tokens.Bearer) -> Principal | None:
-    membership = (
+    membership: Membership | None = (
         Membership.objects.select_related("user")
-        .filter(user_id=bearer.user_id, tenant_id=bearer.tenant_id, user__is_active=True)
+        .filter(user_id=bearer.user_id or 0, tenant_id=bearer.tenant_id, user__is_active=True)
         .first()
     )
     if membership is None:

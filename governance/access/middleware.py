@@ -7,10 +7,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 
 from ..database.tenancy import leave_tenant, tenant_scope
 from ..models import Membership
+from . import problems
 
 SESSION_KEY = "tenant"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -50,10 +52,20 @@ class TenantMiddleware:
                 response = response.render()
             return response
 
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """Answer 503 when the database went away while the request's transaction was opened or closed."""
+        if isinstance(error, OperationalError | InterfaceError):
+            return problems.database_away(request, error)
+        return None
+
 
 def membership_of(request: HttpRequest) -> Membership | None:
     """The membership that the session chose, or the person's first."""
-    own = Membership.objects.select_related("tenant").filter(user_id=request.user.pk).order_by("pk")
+    own = (
+        Membership.objects.select_related("tenant")
+        .filter(user_id=request.user.pk or 0)
+        .order_by("pk")
+    )
     chosen = request.session.get(SESSION_KEY)
     return (own.filter(tenant_id=chosen).first() if chosen else None) or own.first()
 

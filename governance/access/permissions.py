@@ -50,7 +50,8 @@ class Declared(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         who = declared(view, request.method or "")
-        principal = request.user if isinstance(request.user, Principal) else None
+        caller: Any = request.user
+        principal = caller if isinstance(caller, Principal) else None
         if who is not None and who.includes(principal):
             return True
         if principal is not None and hasattr(view, "locate"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rest_framework.request import Request
 
@@ -33,7 +34,7 @@ class Principal:
 
 def principal_of(request: Request) -> Principal:
     """The caller of a route that is not public."""
-    principal = request.user
+    principal: Any = request.user
     if not isinstance(principal, Principal):
         raise TypeError("This route has no principal: it must not be public.")
     return principal

@@ -36,6 +36,8 @@ TITLES = {
     503: "Governance is unavailable",
 }
 
+UNAVAILABLE = ("governance_unavailable", "The database cannot be reached.")
+
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: whatever was raised, as a problem; nothing half-written stays."""
@@ -63,12 +65,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return problem(400, "invalid", "A value does not fit into the database.")
         case OperationalError() | InterfaceError():
             log.error("the database is away: %s", error)
-            response = problem(
-                503, "governance_unavailable", "The database cannot be reached.", retryable=True
-            )
+            response = problem(503, *UNAVAILABLE, retryable=True)
             response["Retry-After"] = "1"
             return response
-    log.exception("unexpected error in %s", type(context.get("view")).__name__, exc_info=error)
+    log.error("unexpected error in %s", type(context.get("view")).__name__, exc_info=error)
     return problem(500, "internal_error", "Something went wrong on our side; it has been logged.")
 
 
@@ -135,10 +135,20 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _page(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The transaction around a view could not begin or end: outside DRF's reach, and not an error of ours."""
+    log.error("the database is away: %s", error)
+    response = _page(request, 503, *UNAVAILABLE, retryable=True)
+    response["Retry-After"] = "1"
+    return response
+
+
+def _page(
+    request: HttpRequest, status: int, code: str, detail: str, **members: Any
+) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse(
-            problem(status, code, detail).data, status=status, content_type=CONTENT_TYPE
+            problem(status, code, detail, **members).data, status=status, content_type=CONTENT_TYPE
         )
     return HttpResponse(
         get_template("problem.html").render({"title": TITLES[status], "detail": detail}),

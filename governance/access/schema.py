@@ -10,7 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from .permissions import declared
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "governance.access.authentication.TokenAuthentication"
     name = "bearer"
 
@@ -46,7 +46,7 @@ PROBLEM: dict[str, Any] = {
 class AntibodySchema(AutoSchema):
     """Adds the problem answers, and says who may call the route."""
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         who = declared(self.view, self.method)
         caller = "nobody"
         if who is not None:
@@ -55,7 +55,7 @@ class AntibodySchema(AutoSchema):
             caller = "everybody" if who.public else " and ".join(parts)
         return f"{super().get_description()}\n\nMay be called by {caller}.".strip()
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
         responses.setdefault(
             "default",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import Http404
 from rest_framework.generics import GenericAPIView
@@ -43,7 +43,7 @@ class ApiView(GenericAPIView[Any]):
     Two at once: the second waits for the first and gets its answer.
     """
 
-    access: dict[str, Who] = {}
+    access: ClassVar[dict[str, Who]] = {}
     lookup_field = "pk"
     lookup_url_kwarg = "id"
 
@@ -76,7 +76,8 @@ class ApiView(GenericAPIView[Any]):
 
     def _remember(self, request: Request) -> IdempotentRequest | None:
         key = request.headers.get("Idempotency-Key")
-        if request.method != "POST" or key is None or not isinstance(request.user, Principal):
+        caller: Any = request.user
+        if request.method != "POST" or key is None or not isinstance(caller, Principal):
             return None
         if not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
             raise Invalid(
@@ -84,7 +85,7 @@ class ApiView(GenericAPIView[Any]):
                 field="Idempotency-Key",
             )
         wanted = IdempotentRequest(
-            principal=str(request.user.actor), key=key, fingerprint=_fingerprint(request)
+            principal=str(caller.actor), key=key, fingerprint=_fingerprint(request)
         )
         IdempotentRequest.objects.bulk_create([wanted], ignore_conflicts=True)
         kept = IdempotentRequest.objects.get(principal=wanted.principal, key=key)

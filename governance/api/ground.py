@@ -69,7 +69,9 @@ class SwitchesView(ApiView):
         asked = SwitchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
-        set_switch(wanted["name"], wanted["on"], actor=actor_of(request), reason=wanted["reason"])
+        set_switch(
+            wanted["name"], on=wanted["on"], actor=actor_of(request), reason=wanted["reason"]
+        )
         return self.get(request)
 
 

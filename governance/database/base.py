@@ -24,9 +24,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._told: str | None = ""
         self.execute_wrappers.append(self._tell)
 
-    def _tell(
-        self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]
-    ) -> Any:
+    def _tell(self, execute: Any, sql: str, params: Any, many: Any, context: dict[str, Any]) -> Any:
         wanted = current_tenant() or ""
         if not self.in_atomic_block:
             if wanted:
@@ -40,7 +38,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return execute(sql, params, many, context)
 
     def _is_broken(self) -> bool:
-        return self.connection.info.transaction_status == TransactionStatus.INERROR
+        return bool(self.connection.info.transaction_status == TransactionStatus.INERROR)
 
     def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(*args, **kwargs)
@@ -48,5 +46,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _savepoint_rollback(self, sid: str) -> None:
         # ROLLBACK TO restores the tenant that was set before the savepoint: ask again next time.
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
         self._told = None

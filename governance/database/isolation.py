@@ -114,8 +114,10 @@ def _foreign_key(model: type[models.Model], field: TenantForeignKey) -> Iterator
         name,
         (
             *lift,
-            f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (tenant_id, {column})"
-            f" REFERENCES {target} (tenant_id, id)",
+            (
+                f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (tenant_id, {column})"
+                f" REFERENCES {target} (tenant_id, id)"
+            ),
             *restore,
         ),
     )
@@ -147,8 +149,10 @@ def _append_only(model: type[models.Model]) -> Iterator[Rule]:
         table,
         "append_only",
         (
-            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION antibody_refuse_change()",
+            (
+                f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+                " FOR EACH STATEMENT EXECUTE FUNCTION antibody_refuse_change()"
+            ),
             f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only",
         ),
     )

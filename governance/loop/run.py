@@ -297,4 +297,4 @@ def give_back(
 def backoff(failures: int) -> float:
     """Seconds until the next try: doubling from 1 to 60, with half of it left to chance."""
     most = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2 ** (failures - 1))
-    return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return float(most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing

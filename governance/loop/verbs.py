@@ -57,7 +57,7 @@ def _begin(
     headline: str,
     actor: Actor,
     details: dict[str, object],
-    simulated: bool,
+    simulated: bool,  # noqa: FBT001 - the private half of two verbs that name it
 ) -> LoopTrace:
     trace = LoopTrace.objects.create(
         incident_id=incident_id, generation=generation, headline=headline[:300], simulated=simulated
@@ -119,7 +119,7 @@ def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
         waits_for="",
         error="reverted",
     )
-    for bridge in reversed(bridges().values()):
+    for bridge in reversed(list(bridges().values())):
         if bridge.undo:
             bridge.undo(trace.incident_id, trace.id, actor, reason)
     tell(trace.id, "reverted", f"Taken back: {reason}", actor=actor, details={"reason": reason})
@@ -127,7 +127,7 @@ def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
     trace.state = LoopTrace.State.REVERTED
 
 
-def set_switch(name: str, on: bool, *, actor: Actor, reason: str) -> Switch:
+def set_switch(name: str, *, on: bool, actor: Actor, reason: str) -> Switch:
     """Turn the tenant's switch of the whole loop or of one stage; on lets the waiting steps go on.
 
     Raises Invalid for a name that is neither.

@@ -156,18 +156,16 @@ class NextValue(models.Func):
     function = "nextval"
     arity = 1
 
-    def __init__(self, sequence: str | models.Value) -> None:
-        super().__init__(sequence if isinstance(sequence, models.Value) else models.Value(sequence))
+    def __init__(self, sequence: str) -> None:
+        super().__init__(models.Value(sequence))
+        self.sequence = sequence
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
-        return f"nextval('{self.source_expressions[0].value}')", []
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
+        # A name and not a parameter: the default is also part of the table's definition.
+        return f"nextval('{self.sequence}')", ()
 
     def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-        return (
-            f"{type(self).__module__}.{type(self).__name__}",
-            (self.source_expressions[0].value,),
-            {},
-        )
+        return f"{type(self).__module__}.{type(self).__name__}", (self.sequence,), {}
 
 
 EVENT_SEQUENCE = "governance_loopevent_seq"

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from ..models import User
+
 Record = Callable[[str], dict[str, Any] | None]
 
 
@@ -21,6 +23,11 @@ def graduation() -> dict[str, Any]:
     """How far the tenant in scope has graduated, in the words of the API."""
     found: dict[str, Any] = import_module(settings.ANTIBODY_LOOP).GRADUATION()
     return found
+
+
+def timeline_opened(user: User, incident_id: str) -> None:
+    """Say that a signed-in person opened the story of an incident: the third gate counts some of that."""
+    import_module(settings.ANTIBODY_LOOP).TIMELINE_OPENED(user, incident_id)
 
 
 @cache

@@ -24,7 +24,7 @@ _under_way = threading.Semaphore(MOST_UNDER_WAY)
 
 def use_loop(loop: asyncio.AbstractEventLoop | None) -> None:
     """Send from the server's own event loop: into an idle in-memory layer, sending from elsewhere came 2-6 s late."""
-    global _server_loop
+    global _server_loop  # noqa: PLW0603 - one process has one server loop
     _server_loop = loop
 
 

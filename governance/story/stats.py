@@ -148,18 +148,18 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _target(
-    key: str, name: str, target: str, value: float | None, met: bool | None
+    key: str, name: str, target: str, value: float | None, *, met: bool | None
 ) -> dict[str, Any]:
     return {"key": key, "name": name, "target": target, "value": value, "met": met}
 
 
 def _above(key: str, name: str, limit: float, value: float | None) -> dict[str, Any]:
-    return _target(key, name, f"> {limit:.0%}", value, None if value is None else value > limit)
+    return _target(key, name, f"> {limit:.0%}", value, met=None if value is None else value > limit)
 
 
 def _below(key: str, name: str, limit: float, value: float | None) -> dict[str, Any]:
-    return _target(key, name, f"< {limit:g}", value, None if value is None else value < limit)
+    return _target(key, name, f"< {limit:g}", value, met=None if value is None else value < limit)
 
 
 def _at_most(key: str, name: str, limit: int, value: int) -> dict[str, Any]:
-    return _target(key, name, f"= {limit}", value, value <= limit)
+    return _target(key, name, f"= {limit}", value, met=value <= limit)

@@ -253,7 +253,7 @@ def test_eight_workers_at_once_run_every_loop_once(tenant: Tenant) -> None:
 
 def test_a_switched_off_stage_waits_and_goes_on_when_it_is_on_again(tenant: Tenant) -> None:
     with tenant_scope(tenant.id):
-        loop.set_switch(Stage.PATTERN_MATCHED, False, actor=COMMAND, reason="looking into it")
+        loop.set_switch(Stage.PATTERN_MATCHED, on=False, actor=COMMAND, reason="looking into it")
     trace = begin(tenant)
     run_ready()
     waiting = seen(tenant, trace)
@@ -261,7 +261,7 @@ def test_a_switched_off_stage_waits_and_goes_on_when_it_is_on_again(tenant: Tena
     assert effects(tenant) == 0
 
     with tenant_scope(tenant.id):
-        loop.set_switch(Stage.PATTERN_MATCHED, True, actor=COMMAND, reason="fine")
+        loop.set_switch(Stage.PATTERN_MATCHED, on=True, actor=COMMAND, reason="fine")
     run_ready()
     assert seen(tenant, trace).state == LoopTrace.State.COMPLETE
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -19,6 +21,7 @@ from config.database import prepare_from_settings, release
 from governance.story import live
 
 LOCAL = "127.0.0.1"
+EVERYWHERE = {LOCAL, "0.0.0.0", "::", "::1"}  # noqa: S104 - compared, not bound
 
 
 class Command(BaseCommand):
@@ -38,14 +41,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # uvicorn hands a caught SIGTERM on to whoever was there before it: let that be a way out, not an end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        listener = _listen(options["host"], options["port"])
         started = prepare_from_settings()
         try:
-            self._serve(options)
+            self._serve(listener, options)
         finally:
+            listener.close()
             if started:
                 release(os.environ, settings.DATA_DIR)
 
-    def _serve(self, options: dict[str, Any]) -> None:
+    def _serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         from config.asgi import application
         from config.serving import first
         from config.serving.threads import Beside
@@ -62,7 +67,7 @@ class Command(BaseCommand):
                 agent.append(_start_agent(address, welcome.agent_token))
 
         try:
-            _Server(application, options["host"], options["port"], ready).run()
+            _Server(application, listener, ready).run()
         finally:
             for process in agent:
                 process.terminate()
@@ -98,34 +103,46 @@ class Command(BaseCommand):
 
 
 class _Server:
-    """uvicorn, which says when it answers."""
+    """uvicorn on a socket that is open already, which says when it answers."""
 
-    def __init__(self, application: Any, host: str, port: int, ready: Any) -> None:
-        config = uvicorn.Config(
-            application, host=host, port=port, log_level="warning", lifespan="off", access_log=False
-        )
+    def __init__(
+        self, application: Any, listener: socket.socket, ready: Callable[[str], None]
+    ) -> None:
+        config = uvicorn.Config(application, log_level="warning", lifespan="off", access_log=False)
         self.server = uvicorn.Server(config)
-        self.ready, self.host = ready, host
+        self.listener, self.ready = listener, ready
 
     def run(self) -> None:
         asyncio.run(self._run())
-        if not self.server.started:
-            raise CommandError("The server could not start: is the port taken?")
 
     async def _run(self) -> None:
         live.use_loop(asyncio.get_running_loop())
         announce = asyncio.create_task(self._announce())
         try:
-            await self.server.serve()
+            await self.server.serve(sockets=[self.listener])
         finally:
             announce.cancel()
 
     async def _announce(self) -> None:
-        while not self.server.started:
-            await asyncio.sleep(0.01)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        shown = "localhost" if self.host in (LOCAL, "0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        while not self.server.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # uvicorn offers no event for it
+        host, port = self.listener.getsockname()[:2]
+        shown = "localhost" if host in EVERYWHERE else host
         await asyncio.to_thread(self.ready, f"http://{shown}:{port}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The port is taken before anything else is started, so that nothing starts in vain."""
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=512)
+    except OSError as error:
+        raise CommandError(
+            f"{host}:{port} cannot be listened on ({error.strerror}): choose another port with --port or PORT."
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _start_agent(address: str, token: str) -> subprocess.Popen[bytes]:

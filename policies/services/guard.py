@@ -1,0 +1,163 @@
+"""The guard: an agent asks before it acts, and reports after. Every answer is a record.
+
+``decide`` runs in its caller's transaction: the record, what it counts as and the ledger's entry are written together
+or not at all. Where the database does not answer, the caller gets its error, which the API turns into a refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from governance import identity, ledger, tenants
+from governance.actors import Actor
+from governance.models import Agent, Checkpoint, Run, Settings
+from policies.models import Decision, WouldBlock
+from recovery.services.directives import directives_for
+
+from . import policy_set, prevention, ruleset
+from .appeals import appeal
+from .outcomes import report_outcome
+from .ruleset import PoliciesUnavailable, Rule, Ruleset
+from .ruling import DENIED, Action, Ruling, judge, stopped, unavailable
+
+log = logging.getLogger("antibody.guard")
+
+__all__ = ["DENIED", "Answer", "appeal", "decide", "report_outcome", "simulate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the agent is told. ``decision_id`` is None where nothing was decided (a simulation)."""
+
+    decision_id: str | None
+    verdict: str
+    reason: str
+    retryable: bool
+    may_appeal: bool
+    policies: list[dict[str, Any]]
+    would_block: list[dict[str, Any]]
+    directives: list[dict[str, Any]]
+
+
+def decide(
+    *,
+    agent_name: str,
+    run_name: str,
+    step: int | None,
+    kind: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    context: Mapping[str, Any],
+    actor: Actor,
+) -> Answer:
+    """Answer an agent that is about to act, and record the answer.
+
+    Agents and runs are known from first sight; UnknownAgent where the tenant is strict. Whatever is in doubt is
+    denied: policies that cannot be read, a condition that cannot tell (unless that policy was set to fail open).
+    """
+    action = Action(agent_name, run_name, step, kind, tool, arguments, context)
+    revision, settings = policy_set.revision(), tenants.settings()
+    run = _known_run(action) or _first_seen(action, revision, actor)
+    rules, ruling = _rule_on(action, run.agent, revision, settings)
+    decision = _record(action, run, ruling, revision, actor)
+    if ruling.is_denied and rules is not None:
+        blockers = [rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED]
+        prevention.record(decision, blockers, rules)
+    return _answer(decision.id, action, run.agent, ruling, settings)
+
+
+def simulate(
+    *,
+    agent_name: str,
+    run_name: str,
+    step: int | None,
+    kind: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    context: Mapping[str, Any],
+) -> Answer:
+    """What ``decide`` would answer, without any effect: no record, no agent or run made known, nothing counted."""
+    action = Action(agent_name, run_name, step, kind, tool, arguments, context)
+    settings = tenants.settings()
+    agent = Agent.objects.filter(name=agent_name).first()
+    if agent is None and settings.strict_agents:
+        raise identity.UnknownAgent(f"No agent is registered as {agent_name!r}, and this tenant is strict.")
+    agent = agent or Agent(name=agent_name)
+    _, ruling = _rule_on(action, agent, policy_set.revision(), settings)
+    return _answer(None, action, agent, ruling, settings)
+
+
+def _rule_on(
+    action: Action, agent: Agent, revision: int, settings: Settings
+) -> tuple[Ruleset | None, Ruling]:
+    if agent.stopped:
+        return None, stopped(agent.name)
+    try:
+        rules = ruleset.current(revision)
+    except PoliciesUnavailable:
+        log.exception("no policies: everything is denied")
+        return None, unavailable()
+    about = rules.about(action.tool, action.agent)
+    return rules, judge(action, about, default_verdict=settings.default_verdict)
+
+
+def _known_run(action: Action) -> Run | None:
+    """The run and its agent in one query: nearly every decision is one of many in its run."""
+    return Run.objects.select_related("agent").filter(agent__name=action.agent, name=action.run).first()
+
+
+def _first_seen(action: Action, revision: int, actor: Actor) -> Run:
+    agent = identity.see_agent(action.agent, actor=actor)
+    run = identity.begin_run(agent, action.run, policy_set=str(revision))
+    run.agent = agent
+    return run
+
+
+def _record(action: Action, run: Run, ruling: Ruling, revision: int, actor: Actor) -> Decision:
+    decision = Decision.objects.create(
+        agent=run.agent,
+        run=run,
+        step=action.step,
+        kind=action.kind,
+        tool=action.tool,
+        arguments=action.arguments,
+        context=action.context,
+        verdict=ruling.verdict,
+        policies=[_told(rule) for rule in ruling.matched],
+        would_block=[_told(rule) for rule in ruling.would],
+        reason=ruling.reason,
+        policy_set=revision,
+        simulated=run.simulated,
+    )
+    if ruling.would:
+        WouldBlock.objects.bulk_create(
+            WouldBlock(policy_id=rule.id, version=rule.version, decision=decision, simulated=run.simulated)
+            for rule in ruling.would
+        )
+    facts: dict[str, Any] = {"revision": revision, "policies": [rule.id for rule in ruling.matched]}
+    if ruling.failed_open:
+        facts["failed_open"] = [rule.id for rule in ruling.failed_open]
+    ledger.append(f"decision.{ruling.verdict}", decision.id, actor=actor, **facts)
+    return decision
+
+
+def _told(rule: Rule) -> dict[str, Any]:
+    return {"id": rule.id, "name": rule.name, "action": rule.action, "version": rule.version}
+
+
+def _answer(
+    decision_id: str | None, action: Action, agent: Agent, ruling: Ruling, settings: Settings
+) -> Answer:
+    return Answer(
+        decision_id=decision_id,
+        verdict=ruling.verdict,
+        reason=ruling.reason,
+        retryable=ruling.retryable,
+        may_appeal=ruling.is_denied and Checkpoint.Type.APPEAL not in settings.checkpoints_off,
+        policies=[_told(rule) for rule in ruling.matched],
+        would_block=[_told(rule) for rule in ruling.would],
+        directives=directives_for(action.tool, agent),
+    )

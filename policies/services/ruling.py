@@ -1,0 +1,148 @@
+"""What the guard thinks of one action, and how it says so. Reads nothing and writes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from policies.conditions import Answer, activation
+from policies.models import Decision
+from policies.rules import Verdict, strictest
+
+from .ruleset import Rule
+
+log = logging.getLogger("antibody.guard")
+
+DENIED = frozenset(Decision.Verdict) - {Decision.Verdict.ALLOW, Decision.Verdict.WARN}
+UNAVAILABLE = "governance_unavailable"
+LONGEST_REASON = 500
+
+_SAYS: Mapping[str, str] = {
+    Decision.Verdict.WARN: "Allowed, with a warning from the policy {!r}.",
+    Decision.Verdict.ROUTE_AWAY: "Not this way: the policy {!r} asks for another route.",
+    Decision.Verdict.ESCALATE: "A person must look at this first, says the policy {!r}.",
+    Decision.Verdict.BLOCK: "Blocked by the policy {!r}.",
+    Decision.Verdict.KILL: "This run must end, says the policy {!r}.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an agent is about to do: ``kind`` as in Decision.Kind, ``step`` from 0 on or None."""
+
+    agent: str
+    run: str
+    step: int | None
+    kind: str
+    tool: str
+    arguments: Mapping[str, Any]
+    context: Mapping[str, Any]
+
+    def facts(self) -> Any:
+        """What conditions are asked about, converted once for all of them."""
+        return activation(
+            action={"kind": self.kind, "tool": self.tool},
+            arguments=self.arguments,
+            context=self.context,
+            agent={"id": self.agent},
+            run={"id": self.run, "step": self.step},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The guard's mind about one action.
+
+    ``matched`` are the policies in force that count as met, the deciding one first; ``recognised`` those of them whose
+    condition said yes (the others could not tell and fail closed); ``would`` the watching ones that said yes;
+    ``failed_open`` those in force that could not tell and let it pass.
+    """
+
+    verdict: str
+    reason: str = ""
+    retryable: bool = False
+    matched: Sequence[Rule] = ()
+    recognised: Sequence[Rule] = ()
+    would: Sequence[Rule] = ()
+    failed_open: Sequence[Rule] = ()
+
+    @property
+    def is_denied(self) -> bool:
+        return self.verdict in DENIED
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the conditions said."""
+
+    recognised: list[Rule] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    failed_closed: list[Rule] = field(default_factory=list)
+    failed_open: list[Rule] = field(default_factory=list)
+    would: list[Rule] = field(default_factory=list)
+
+
+def stopped(agent: str) -> Ruling:
+    """The answer to every action of an agent that somebody stopped."""
+    return Ruling(Decision.Verdict.KILL, f"The agent {agent!r} was stopped: nothing it asks for is allowed.")
+
+
+def unavailable() -> Ruling:
+    """The answer where the policies cannot be read: on any doubt, no."""
+    return Ruling(
+        Decision.Verdict.BLOCK, f"{UNAVAILABLE}: the policies cannot be read just now. Try again.", retryable=True
+    )
+
+
+def judge(action: Action, rules: Iterable[Rule], *, default_verdict: str) -> Ruling:
+    """The strictest word of the active rules, or the tenant's default where they have none; the rest is noted."""
+    heard = _hear(action, sorted(rules, key=lambda rule: rule.id))
+    matched = [*heard.recognised, *heard.failed_closed]
+    winner = strictest(Verdict(rule.action, rule.id) for rule in matched)
+    if winner is None:
+        return Ruling(default_verdict, _default(default_verdict), would=heard.would, failed_open=heard.failed_open)
+    matched.sort(key=lambda rule: (rule.id != winner.policy_id, rule.id))
+    denying = [rule for rule in matched if rule.action in DENIED]
+    return Ruling(
+        verdict=winner.action,
+        reason=_reason(matched[0], heard.faults.get(winner.policy_id, "")),
+        retryable=bool(denying) and all(rule.is_broken for rule in denying),
+        matched=matched,
+        recognised=heard.recognised,
+        would=heard.would,
+        failed_open=heard.failed_open,
+    )
+
+
+def _hear(action: Action, rules: Iterable[Rule]) -> _Heard:
+    facts = action.facts()
+    heard = _Heard()
+    for rule in rules:
+        match = rule.ask(facts)
+        if match.answer is Answer.YES:
+            (heard.recognised if rule.is_active else heard.would).append(rule)
+        elif match.answer is Answer.ERROR and rule.is_active:
+            heard.faults[rule.id] = match.text
+            (heard.failed_open if rule.fails_open else heard.failed_closed).append(rule)
+            if rule.fails_open:
+                log.warning("the policy %s could not tell and lets it pass: %s", rule.id, match.text)
+    return heard
+
+
+def _default(verdict: str) -> str:
+    if verdict not in DENIED:
+        return ""
+    return "No policy speaks of this action, and this tenant denies what no policy speaks of."
+
+
+def _reason(rule: Rule, fault: str) -> str:
+    says = _SAYS[rule.action].format(rule.name)
+    if rule.is_broken:
+        text = f"{UNAVAILABLE}: {says} Its condition cannot be read, so it counts as met: {fault}"
+    elif fault:
+        text = f"{says} Its condition could not be evaluated, so it counts as met: {fault}"
+    else:
+        text = f"{says} {rule.explanation}"
+    return text.strip()[:LONGEST_REASON]
