@@ -26,8 +26,9 @@ MAX_ARGUMENTS = 30
 # Keywords that strict output schemas know; our own limits are checked when the answer is there.
 _STRUCTURE = frozenset({"type", "items", "enum"})
 _SECRET = pattern_of(
-    r"(?:bearer|basic)\s+[^\s\"',;]+"
-    r"|(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|authorization)[\"']?\s*[:=]\s*[\"']?[^\s\"',;]+"
+    r"bearer\s+[^\s\"',;]+"
+    r"|(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|authorization)[\"']?\s*[:=]\s*"
+    r"(?:(?:bearer|basic)\s+)?[\"']?[^\s\"',;]+"
     r"|\b(?:sk|pk|rk|ghp|gho|glpat|xox[abp]|whsec|akia|eyj)[-_]?[a-z0-9][-_.a-z0-9]{7,}"
     r"|[a-z0-9+/_=-]{32,}"
 )

@@ -123,11 +123,18 @@ def _first_thing_to_try(
     if may_join(match.band, is_new=match.is_new):
         place = place_of(incident.tool, first.kind, first.params)
         kind = None if grounds.asks_model else str(first.kind)
+        same = grounds.directive(match.pattern_id, incident.tool, first.kind, first.params)
+        if same is not None:
+            return first, Recovery.Source.HEURISTIC, same
         joins = grounds.directive_of_kind(match.pattern_id, place, kind)
         if joins is not None:
-            source = Recovery.Source.HEURISTIC if joins.kind == first.kind else Recovery.Source.LLM
-            kept = Suggestion(ActionKind(joins.kind), joins.params, joins.title, first.rationale)
-            return kept, source, joins
+            source = Recovery.Source.LLM if grounds.asks_model else Recovery.Source.HEURISTIC
+            because = "Approved for an earlier failure of this kind."
+            return (
+                Suggestion(ActionKind(joins.kind), joins.params, joins.title, because),
+                source,
+                joins,
+            )
     if said is None:
         return first, Recovery.Source.HEURISTIC, None
     if "kind" in said:

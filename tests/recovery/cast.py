@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from catalog.models import Pattern, PatternMatch
-from governance.loop.bridges import Outcome, Work
+from governance.loop.bridges import Work
 from governance.models import Checkpoint, LoopStep, Stage
 from recovery import bridge
 from recovery.models import Recovery
@@ -45,15 +45,18 @@ def work(of: Pattern, band: str = "strong", *, is_new: bool = False, **details: 
     )
     facts = {"match_id": match.id, "pattern_id": of.id, "band": band, "is_new": is_new}
     step = LoopStep.objects.create(
-        trace=opened.trace, stage=Stage.RECOVERY_SUGGESTED, state=LoopStep.State.RUNNING, output=facts
+        trace=opened.trace,
+        stage=Stage.RECOVERY_SUGGESTED,
+        state=LoopStep.State.RUNNING,
+        output=facts,
     )
     return Work(
         step.id, of.tenant_id, opened.trace.id, opened.incident.id, Stage.RECOVERY_SUGGESTED, facts
     )
 
 
-def land(*works: Work) -> list[Outcome]:
-    """What comes of these works when they land together."""
+def land(*works: Work) -> list[Any]:
+    """What comes of these works when they land together; each test says which kind of outcome it expects."""
     outcomes = bridge.land(works)
     return [outcomes[each.step_id] for each in works]
 
@@ -74,7 +77,7 @@ def server(answer: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     got: list[dict[str, Any]] = []
 
     class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the library's name for it
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append({"path": self.path, "headers": dict(self.headers), "body": body})
             answer(self, body)

@@ -62,7 +62,9 @@ def test_applying_closes_the_question_and_wakes_the_loop(asked, rita):
 def test_the_ledger_tells_who_let_it_happen(asked, rita):
     recovery = services.apply(recovery_of(asked), actor=rita)
 
-    told = LedgerEntry.objects.filter(subject=recovery.id, actor=str(rita)).values_list("kind", flat=True)
+    told = LedgerEntry.objects.filter(subject=recovery.id, actor=str(rita)).values_list(
+        "kind", flat=True
+    )
     assert set(told) == {"recovery.approved", "recovery.applied"}
 
 

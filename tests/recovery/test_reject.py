@@ -28,7 +28,9 @@ def asked(acme):
 
 def test_a_rejected_checkpoint_stops_the_loop(asked, rita):
     question = question_of(asked)
-    checkpoints.decide(question, approve=False, actor=rita, digest=question.digest, reason="Too much.")
+    checkpoints.decide(
+        question, approve=False, actor=rita, digest=question.digest, reason="Too much."
+    )
 
     (outcome,) = land(asked)
 

@@ -24,7 +24,9 @@ def applied(acme, rita):
 
 
 def test_rolling_back_withdraws_the_directive(applied, rita):
-    recovery = services.roll_back(recovery_of(applied), actor=rita, reason="It slowed everybody down.")
+    recovery = services.roll_back(
+        recovery_of(applied), actor=rita, reason="It slowed everybody down."
+    )
 
     assert recovery.state == "rolled_back"
     assert not Directive.objects.get().active

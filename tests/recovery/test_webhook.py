@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -47,8 +48,6 @@ def announced(rita, url, **params):
 def answered(each, announcement):
     """What the loop does next: ask, and land with the answer."""
     answer = bridge.ask(each, announcement.request)
-    from dataclasses import replace
-
     return land(replace(each, answer=answer))[0]
 
 
@@ -109,7 +108,10 @@ def test_an_answer_that_is_there_is_not_asked_for_again(acme, rita):
 
 @pytest.mark.parametrize("status", [302, 400, 404, 410])
 def test_a_refusal_is_final(acme, rita, status):
-    with server(lambda handler, _: say(handler, status, Location="http://127.0.0.1:1/")) as (url, got):
+    with server(lambda handler, _: say(handler, status, Location="http://127.0.0.1:1/")) as (
+        url,
+        got,
+    ):
         outcome = answered(*announced(rita, url))
 
     assert isinstance(outcome, Stop)
@@ -246,7 +248,9 @@ def test_addresses_that_are_never_called(address):
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1"]
+)
 def test_addresses_that_may_be_called(address):
     assert is_public(ip_address(address))
 
