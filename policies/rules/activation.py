@@ -9,6 +9,8 @@ OUTCOMES_TO_MEASURE = 5
 LOW_CONFIDENCE = 0.60
 AUTOMATIC_CONFIDENCE = 0.85
 CONFIRMATIONS_NEEDED = 3
+PASSING_FAILURES = 3
+"""Failures of the very same call before one whose remedy is to try again is worth a rule that blocks."""
 
 
 def policy_confidence(recovery_confidence: float, would_blocks: int, failures: int) -> float:
@@ -25,6 +27,14 @@ def policy_confidence(recovery_confidence: float, would_blocks: int, failures: i
 def is_low_confidence(confidence: float) -> bool:
     """Whether the loop ends as policy_low_confidence."""
     return confidence < LOW_CONFIDENCE
+
+
+def may_pass(remedy: str, same_failures: int) -> bool:
+    """Whether a failure is better tried again than blocked: its remedy says so, and the call did not fail often.
+
+    A server that was busy once says nothing about the call; blocking it would stop what works a second later.
+    """
+    return remedy == "retry_policy" and same_failures < PASSING_FAILURES
 
 
 def needs_redraft(state: str, false_rejections: int) -> bool:

@@ -73,7 +73,8 @@ def should_demote(regrets: Iterable[Regret], now: datetime) -> bool:
     if all(one.is_agent for one in known) and len({one.principal for one in known}) < 2:
         return False
     recent = sum(1 for one in known if one.at > now - DEMOTION_WINDOW)
-    return recent >= DEMOTION_EVENTS or regret_score(known, now) >= DEMOTION_SCORE
+    # To two places, as people see it: reports that make 5.0 must not fall short by the minutes between them.
+    return recent >= DEMOTION_EVENTS or round(regret_score(known, now), 2) >= DEMOTION_SCORE
 
 
 def regret_rate(regrets: int, preventions: int) -> float | None:

@@ -114,6 +114,14 @@ class Stored:
             self._failures[key] = _failures(pattern_id, tool)
         return self._failures[key]
 
+    def same(self, pattern_id: str, seen: Seen) -> int:
+        """How often the very same call is known to have failed in a pattern's way, this time included."""
+        call = seen.call
+        if call is None:
+            return 0
+        known = self.failures(pattern_id, call.tool)
+        return sum(1 for failure in known if failure.arguments == call.arguments)
+
     def successes(self, tool: str) -> list[Call]:
         """Calls of a tool that went well, latest first."""
         if tool not in self._successes:

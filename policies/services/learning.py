@@ -16,13 +16,16 @@ from django.db.models import Q
 from governance import tenants
 from policies import rules
 from policies.models import Evidence, Policy
-from policies.synthesis import TooThin
 from recovery.models import Recovery
 
 from . import calls, confirmations_of, drafting, evidence, life
 from .calls import Seen, Stored
 
 NO_CALL = "What the agent called is not known, so no policy can recognise it."
+PASSES = (
+    "Such failures pass, so it is tried again instead. A policy comes when the very same call has "
+    f"failed {rules.PASSING_FAILURES} times and never gone well."
+)
 FURTHEST_FIRST = (Policy.State.ACTIVE, Policy.State.PENDING, Policy.State.SHADOW)
 
 
@@ -52,6 +55,7 @@ class Lesson:
     policy: Policy | None = None
     how: How = How.SUPPORTED
     reason: str = ""
+    is_rejected: bool = False
     confirmations: int = 0
     needed: int = 0
 
@@ -128,11 +132,15 @@ def _draft(
     if found := _that_block(family, seen):
         evidence.link((policy, seen) for policy in found)
         return _linked(found, seen)
+    if rules.may_pass(recovery.kind, stored.same(case.pattern_id, seen)):
+        return Lesson(reason=PASSES)
     for policy in reversed(family):
         if _may_be_broadened(policy, seen) and drafting.broaden_for(policy, seen, stored):
             return Lesson(policy, How.BROADENED)
     born = drafting.bear(recovery, seen, case.trace_id, stored)
-    return Lesson(reason=born.reason) if isinstance(born, TooThin) else Lesson(born, How.BORE)
+    if isinstance(born, Policy):
+        return Lesson(born, How.BORE)
+    return Lesson(reason=born.reason, is_rejected=isinstance(born, drafting.Rejected))
 
 
 def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:

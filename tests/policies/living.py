@@ -8,8 +8,7 @@ from typing import Any
 from catalog.models import Pattern, PatternMatch
 from governance.actors import COMMAND
 from governance.ids import new_id
-from governance.loop.bridges import Outcome as Came
-from governance.loop.bridges import Work
+from governance.loop.bridges import GoOn, Stop, Work
 from governance.models import Run
 from incidents.models import Incident
 from policies import bridge
@@ -35,7 +34,9 @@ def pattern() -> Pattern:
     )
 
 
-def step(of: Pattern, *, confidence: float = 0.7, **details: Any) -> Work:
+def step(
+    of: Pattern, *, confidence: float = 0.7, remedy: str = "pre_check", **details: Any
+) -> Work:
     """A failure of this kind whose recovery was applied: the step that comes to the policy."""
     opened = factories.report(**{"arguments": WRONG, **details})
     match = PatternMatch.objects.create(
@@ -47,7 +48,7 @@ def step(of: Pattern, *, confidence: float = 0.7, **details: Any) -> Work:
         agent=opened.incident.agent,
         state=Recovery.State.APPLIED,
         source=Recovery.Source.HEURISTIC,
-        kind="pre_check",
+        kind=remedy,
         title="Look at the schema first",
         confidence=confidence,
     )
@@ -62,13 +63,14 @@ def step(of: Pattern, *, confidence: float = 0.7, **details: Any) -> Work:
     )
 
 
-def land(*works: Work) -> list[Came]:
+def land(*works: Work) -> list[GoOn | Stop]:
     """What comes of these steps, in one landing."""
     outcomes = bridge.land(works)
-    return [outcomes[work.step_id] for work in works]
+    came = [outcomes[work.step_id] for work in works]
+    return [each for each in came if isinstance(each, GoOn | Stop)]
 
 
-def fail(of: Pattern, **details: Any) -> Came:
+def fail(of: Pattern, **details: Any) -> GoOn | Stop:
     """One failure of this kind comes to the policy."""
     return land(step(of, **details))[0]
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from governance.actors import Actor
 from governance.database.tenancy import tenant_scope
 from governance.loop.bridges import GoOn, Stop, Work
 from governance.models import LoopEvent, Tenant
 from policies.models import Evidence, Policy, PolicyVersion
-from policies.services import confirmations, policy_set
+from policies.services import confirmations, life, policy_set
 from tests import factories
 from tests.policies import living
 
@@ -82,6 +83,21 @@ def test_a_pending_policy_is_not_touched_but_gets_a_sibling(acme: Tenant) -> Non
     assert came.subject != asked.id
 
 
+def test_a_failure_that_passes_by_itself_is_not_forbidden_until_it_has_failed_often(
+    acme: Tenant,
+) -> None:
+    kind = living.pattern()
+
+    first, second = (living.fail(kind, remedy="retry_policy") for _ in range(2))
+
+    assert isinstance(first, Stop)
+    assert isinstance(second, Stop)
+    assert first.failure_state == "policy_low_confidence"
+    assert Policy.objects.count() == 0
+    assert isinstance(living.fail(kind, remedy="retry_policy"), GoOn)
+    assert Policy.objects.get().state == "shadow"
+
+
 def test_what_has_been_seen_to_work_cannot_be_forbidden(acme: Tenant) -> None:
     living.succeed(living.WRONG)
 
@@ -110,12 +126,24 @@ def test_without_a_call_or_confidence_the_loop_says_why_there_is_no_policy(
     assert because in came.headline
 
 
+def test_what_a_person_rejected_is_not_drafted_again(acme: Tenant, rita: Actor) -> None:
+    kind = living.pattern()
+    life.reject(living.confirmed(kind), actor=rita, reason="We want these to fail.")
+
+    came = living.fail(kind)
+
+    assert isinstance(came, Stop)
+    assert came.failure_state == "policy_rejected"
+    assert "We want these to fail." in came.headline
+    assert living.fail(kind, arguments={"query": "SELECT b"}).subject
+
+
 def test_a_batch_of_one_kind_makes_one_policy(acme: Tenant) -> None:
     kind = living.pattern()
 
     outcomes = living.land(*(living.step(kind) for _ in range(5)))
 
-    assert {came.subject for came in outcomes} == {Policy.objects.get().id}  # type: ignore[union-attr]
+    assert {came.subject for came in outcomes} == {Policy.objects.get().id}
 
 
 def test_the_same_step_again_changes_nothing(acme: Tenant) -> None:
@@ -134,7 +162,7 @@ def test_a_detector_of_hallucinations_may_only_warn(acme: Tenant) -> None:
 
 
 def test_known_kinds_take_a_handful_of_queries_however_many_they_are(
-    acme: Tenant, rita: Any, django_assert_max_num_queries: Callable[..., Any]
+    acme: Tenant, rita: Actor, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     kind = living.pattern()
     policy = living.active(kind, rita)
@@ -145,7 +173,7 @@ def test_known_kinds_take_a_handful_of_queries_however_many_they_are(
     with django_assert_max_num_queries(6):
         outcomes = living.land(*works)
 
-    assert {came.subject for came in outcomes} == {policy.id}  # type: ignore[union-attr]
+    assert {came.subject for came in outcomes} == {policy.id}
     assert Evidence.objects.filter(policy=policy, kind="support").count() == 40
 
 
@@ -161,7 +189,7 @@ def test_two_workers_at_once_draft_one_policy() -> None:
         try:
             with tenant_scope(acme.id):
                 both.wait(timeout=10)
-                return [getattr(came, "subject", "") for came in living.land(*mine)]
+                return [came.subject for came in living.land(*mine)]
         finally:
             connection.close()
 
