@@ -40,6 +40,9 @@ def _case(work: Work) -> Case:
 
 def _outcome(lesson: Lesson) -> Outcome:
     policy = lesson.policy
+    if policy is None and lesson.is_rejected:
+        said = f"This very policy was rejected before: {lesson.reason}"
+        return Stop(FailureState.POLICY_REJECTED, said)
     if policy is None:
         return Stop(FailureState.POLICY_LOW_CONFIDENCE, f"No policy: {lesson.reason}")
     facts = {"policy_id": policy.id, "policy_state": policy.state}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from django.db import connection
 
@@ -32,7 +32,16 @@ def hold_patterns(pattern_ids: Iterable[str]) -> None:
         )
 
 
-def bear(recovery: Recovery, seen: Seen, trace_id: str, stored: Stored) -> Policy | TooThin:
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The policy that would be drafted was rejected before, for this reason; that still holds."""
+
+    reason: str
+
+
+def bear(
+    recovery: Recovery, seen: Seen, trace_id: str, stored: Stored
+) -> Policy | TooThin | Rejected:
     """A new policy in shadow, born of a failure and what was done about it. Hold its pattern first."""
     cause, incident = _cause(seen), seen.incident
     drafted = draft(
@@ -40,6 +49,8 @@ def bear(recovery: Recovery, seen: Seen, trace_id: str, stored: Stored) -> Polic
     )
     if isinstance(drafted, TooThin):
         return drafted
+    if reason := life.rejection(recovery.pattern_id, drafted.condition):
+        return Rejected(reason)
     action = rules.action_allowed(
         Policy.Action.BLOCK,
         incident.category,

@@ -29,6 +29,7 @@ from .policy_set import bump
 
 ASKED = Checkpoint.Type.APPROVE_POLICY
 BY_HAND = "Written by hand."
+REJECTED = f"{FailureState.POLICY_REJECTED}: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def draft_manual(
 def draft_learned(policy: Policy, wording: Wording, *, incident_id: str, reason: str) -> Policy:
     """Keep a policy that the loop drafted for an incident; it watches from now on."""
     _draft(policy, wording, actor=LOOP, origin=incident_id, reason=reason)
-    _tell(policy, "policy_born", f"Drafted: {policy.name}", LOOP, {"reason": wording.explanation})
     submit(policy, actor=LOOP, reason=reason)
+    _tell(policy, "policy_born", f"Drafted: {policy.name}", LOOP, {"reason": wording.explanation})
     return policy
 
 
@@ -214,7 +215,19 @@ def retire(policy: Policy, *, actor: Actor, reason: str) -> None:
 
 def reject(policy: Policy, *, actor: Actor, reason: str) -> None:
     """Retire a policy as policy_rejected: loops that wait for it end in that state."""
-    retire(policy, actor=actor, reason=f"{FailureState.POLICY_REJECTED}: {reason}")
+    retire(policy, actor=actor, reason=f"{REJECTED}{reason}")
+
+
+def rejection(pattern_id: str, condition: str) -> str | None:
+    """Why a policy of this pattern with these very words was rejected; None when none was."""
+    rejected = Policy.objects.filter(
+        pattern_id=pattern_id,
+        state=Policy.State.RETIRED,
+        condition=condition,
+        reason__startswith=REJECTED,
+    )
+    found = rejected.values_list("reason", flat=True).first()
+    return found.removeprefix(REJECTED) if found else None
 
 
 @transaction.atomic

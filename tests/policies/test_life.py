@@ -8,6 +8,7 @@ import pytest
 
 from governance import checkpoints
 from governance.actors import LOOP, Actor
+from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.ids import new_id
 from governance.models import Checkpoint, LedgerEntry, LoopEvent, LoopStep, Settings, Tenant
 from governance.refusals import Conflict, Forbidden, Invalid, Refusal
@@ -285,6 +286,9 @@ def test_revisions_rise_with_every_change_and_are_each_tenants_own(
     first = policy_set.revision()
     policy_set.bump()
     assert policy_set.revision() == first + 1 > 1
+    leave_tenant()
+    with tenant_scope(umbra.id):
+        assert policy_set.revision() == 0
 
 
 def test_the_story_shows_the_mode_of_a_policy(acme: Tenant) -> None:
