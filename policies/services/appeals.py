@@ -84,12 +84,13 @@ def _policies(decision: Decision) -> list[dict[str, Any]]:
     ids = [policy["id"] for policy in decision.policies]
     conditions = {
         (policy_id, number): condition
-        for policy_id, number, condition in PolicyVersion.objects.filter(policy_id__in=ids).values_list(
-            "policy_id", "number", "condition"
-        )
+        for policy_id, number, condition in PolicyVersion.objects.filter(
+            policy_id__in=ids
+        ).values_list("policy_id", "number", "condition")
     }
     return [
-        {**policy, "condition": conditions.get((policy["id"], policy["version"]), "")} for policy in decision.policies
+        {**policy, "condition": conditions.get((policy["id"], policy["version"]), "")}
+        for policy in decision.policies
     ]
 
 
@@ -108,4 +109,8 @@ def _trace_id(decision: Decision) -> str | None:
     """The story of the deciding policy, so that the appeal is told there."""
     if not decision.policies:
         return None
-    return Policy.objects.filter(id=decision.policies[0]["id"]).values_list("trace_id", flat=True).first()
+    return (
+        Policy.objects.filter(id=decision.policies[0]["id"])
+        .values_list("trace_id", flat=True)
+        .first()
+    )

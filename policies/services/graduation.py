@@ -69,7 +69,9 @@ def re_evaluate(*, actor: Actor) -> dict[str, Any]:
     judged = _judge(timezone.now())
     if judged.is_graduated != _was_graduated():
         kind = GRADUATED if judged.is_graduated else DEGRADED
-        ledger.append(kind, required_tenant(), actor=actor, reason="; ".join(judged.degraded_because))
+        ledger.append(
+            kind, required_tenant(), actor=actor, reason="; ".join(judged.degraded_because)
+        )
     return status()
 
 

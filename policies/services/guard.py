@@ -15,7 +15,7 @@ from governance import identity, ledger, tenants
 from governance.actors import Actor
 from governance.models import Agent, Checkpoint, Run, Settings
 from policies.models import Decision, WouldBlock
-from recovery.services.directives import directives_for
+from recovery.services import directives_for
 
 from . import policy_set, prevention, ruleset
 from .appeals import appeal
@@ -61,10 +61,12 @@ def decide(
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
     revision, settings = policy_set.revision(), tenants.settings()
     run = _known_run(action) or _first_seen(action, revision, actor)
-    rules, ruling = _rule_on(action, run.agent, revision, settings)
+    rules, ruling = _rule_on(action, run, revision, settings)
     decision = _record(action, run, ruling, revision, actor)
     if ruling.is_denied and rules is not None:
-        blockers = [rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED]
+        blockers = [
+            rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED
+        ]
         prevention.record(decision, blockers, rules)
     return _answer(decision.id, action, run.agent, ruling, settings)
 
@@ -84,29 +86,41 @@ def simulate(
     settings = tenants.settings()
     agent = Agent.objects.filter(name=agent_name).first()
     if agent is None and settings.strict_agents:
-        raise identity.UnknownAgent(f"No agent is registered as {agent_name!r}, and this tenant is strict.")
+        raise identity.UnknownAgent(
+            f"No agent is registered as {agent_name!r}, and this tenant is strict."
+        )
     agent = agent or Agent(name=agent_name)
-    _, ruling = _rule_on(action, agent, policy_set.revision(), settings)
+    run = Run(agent=agent, name=run_name)
+    _, ruling = _rule_on(action, run, policy_set.revision(), settings)
     return _answer(None, action, agent, ruling, settings)
 
 
 def _rule_on(
-    action: Action, agent: Agent, revision: int, settings: Settings
+    action: Action, run: Run, revision: int, settings: Settings
 ) -> tuple[Ruleset | None, Ruling]:
-    if agent.stopped:
-        return None, stopped(agent.name)
+    if run.agent.stopped:
+        return None, stopped(run.agent.name)
     try:
         rules = ruleset.current(revision)
     except PoliciesUnavailable:
         log.exception("no policies: everything is denied")
         return None, unavailable()
-    about = rules.about(action.tool, action.agent)
+    about = [
+        rule
+        for rule in rules.about(action.tool, action.agent)
+        # A rehearsal's policies are only for rehearsals.
+        if run.simulated or not rule.is_simulated
+    ]
     return rules, judge(action, about, default_verdict=settings.default_verdict)
 
 
 def _known_run(action: Action) -> Run | None:
     """The run and its agent in one query: nearly every decision is one of many in its run."""
-    return Run.objects.select_related("agent").filter(agent__name=action.agent, name=action.run).first()
+    return (
+        Run.objects.select_related("agent")
+        .filter(agent__name=action.agent, name=action.run)
+        .first()
+    )
 
 
 def _first_seen(action: Action, revision: int, actor: Actor) -> Run:
@@ -134,7 +148,9 @@ def _record(action: Action, run: Run, ruling: Ruling, revision: int, actor: Acto
     )
     if ruling.would:
         WouldBlock.objects.bulk_create(
-            WouldBlock(policy_id=rule.id, version=rule.version, decision=decision, simulated=run.simulated)
+            WouldBlock(
+                policy_id=rule.id, version=rule.version, decision=decision, simulated=run.simulated
+            )
             for rule in ruling.would
         )
     facts: dict[str, Any] = {"revision": revision, "policies": [rule.id for rule in ruling.matched]}

@@ -23,7 +23,10 @@ from .ruling import DENIED
 _CATEGORIES: tuple[tuple[re.Pattern[str], Incident.Category], ...] = tuple(
     (re.compile(rf"\b(?:{words})\b"), category)
     for words, category in [
-        ("rate ?limit(?:ed|s)?|too many requests|throttl(?:ed|ing)|429", Incident.Category.RATE_LIMIT),
+        (
+            "rate ?limit(?:ed|s)?|too many requests|throttl(?:ed|ing)|429",
+            Incident.Category.RATE_LIMIT,
+        ),
         (
             "context (?:length|window)|token ?limit|tokens? (?:limit )?exceeded|max tokens",
             Incident.Category.TOKEN_LIMIT,
@@ -62,7 +65,9 @@ def report_outcome(
     action that was denied, raises OutcomeConflict.
     """
     if decision.verdict in DENIED:
-        raise OutcomeConflict(f"The action was denied ({decision.verdict}), so it cannot have had an outcome.")
+        raise OutcomeConflict(
+            f"The action was denied ({decision.verdict}), so it cannot have had an outcome."
+        )
     wanted = Outcome(
         decision=decision,
         agent_id=decision.agent_id,
@@ -83,7 +88,8 @@ def category_of(error_type: str) -> Incident.Category:
     """The kind of incident that an error's name speaks of: ``APITimeoutError`` is operational."""
     words = " ".join(_WORD.findall(error_type)).lower()
     return next(
-        (category for pattern, category in _CATEGORIES if pattern.search(words)), Incident.Category.EXECUTION_FAILURE
+        (category for pattern, category in _CATEGORIES if pattern.search(words)),
+        Incident.Category.EXECUTION_FAILURE,
     )
 
 
@@ -101,10 +107,13 @@ def _keep(outcome: Outcome, decision: Decision, actor: Actor) -> Incident | None
     if kept is None or kept.pk != outcome.pk:
         # Another process reported between our look and our write: the constraint decides who was first.
         return _same(kept, outcome)
-    ledger.append(f"outcome.{'ok' if kept.ok else 'failed'}", kept.id, actor=actor, decision=decision.id)
+    ledger.append(
+        f"outcome.{'ok' if kept.ok else 'failed'}", kept.id, actor=actor, decision=decision.id
+    )
     if kept.ok and decision.would_block:
         evidence.judge_success(decision)
-    return kept.incident
+    incident: Incident | None = kept.incident
+    return incident
 
 
 def _open_incident(outcome: Outcome, decision: Decision, actor: Actor) -> Incident:
@@ -132,8 +141,15 @@ def _known(decision: Decision) -> Outcome | None:
 def _same(known: Outcome | None, wanted: Outcome) -> Incident | None:
     if known is None or _said(known) != _said(wanted):
         raise OutcomeConflict("This decision has another outcome already; what was reported stays.")
-    return known.incident
+    incident: Incident | None = known.incident
+    return incident
 
 
 def _said(outcome: Outcome) -> tuple[object, ...]:
-    return (outcome.ok, outcome.error_type, outcome.error_message, outcome.latency_ms, outcome.cost_microusd)
+    return (
+        outcome.ok,
+        outcome.error_type,
+        outcome.error_message,
+        outcome.latency_ms,
+        outcome.cost_microusd,
+    )

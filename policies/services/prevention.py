@@ -71,7 +71,11 @@ def simulate_prevention(
 ) -> Prevention:
     """Store a prevention that did not happen, to try out what follows from one. It never counts."""
     prevention = Prevention.objects.create(
-        policy=policy, pattern=pattern, original_incident=incident, similarity=confidence, simulated=True
+        policy=policy,
+        pattern=pattern,
+        original_incident=incident,
+        similarity=confidence,
+        simulated=True,
     )
     if policy.trace_id:
         tell(
@@ -145,5 +149,7 @@ def _write(decision: Decision, rule: Rule, similarity: float) -> Prevention:
                 "similarity": round(similarity, 4),
             },
         )
-    ledger.append("prevention.recorded", prevention.id, actor=GUARD, policy=rule.id, decision=decision.id)
+    ledger.append(
+        "prevention.recorded", prevention.id, actor=GUARD, policy=rule.id, decision=decision.id
+    )
     return prevention

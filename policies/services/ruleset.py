@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +45,7 @@ class Rule:
     action: str
     version: int
     is_active: bool
+    is_simulated: bool
     fails_open: bool
     tool: str
     agent: str
@@ -141,75 +142,65 @@ def _keep(ruleset: Ruleset) -> None:
             _kept.popitem(last=False)
 
 
+_COLUMNS = (
+    "id",
+    "name",
+    "action",
+    "version",
+    "state",
+    "simulated",
+    "failure_mode",
+    "tool",
+    "scope_type",
+    "scope_id",
+    "condition",
+    "explanation",
+    "pattern_id",
+    "trace_id",
+)
+_ORIGIN = "recovery__match__incident_id"
+
+
 def _read(tenant_id: str) -> list[Rule]:
     try:
         # A savepoint, so that the refusal which follows a failure can still be recorded.
         with transaction.atomic():
-            rows = list(
-                Policy.objects.live()
-                .order_by("id")
-                .values_list(
-                    "id",
-                    "name",
-                    "action",
-                    "version",
-                    "state",
-                    "failure_mode",
-                    "tool",
-                    "scope_type",
-                    "scope_id",
-                    "condition",
-                    "explanation",
-                    "pattern_id",
-                    "trace_id",
-                    "recovery__match__incident_id",
-                )
-            )
-        return [_rule(*row) for row in rows]
+            rows = list(Policy.objects.live().order_by("id").values(*_COLUMNS, _ORIGIN))
+        return [_rule(row) for row in rows]
     except (DatabaseError, ValueError) as error:
         raise PoliciesUnavailable(f"the policies of {tenant_id} cannot be read: {error}") from error
 
 
-def _rule(  # noqa: PLR0913 - one parameter a column
-    id: str,
-    name: str,
-    action: str,
-    version: int,
-    state: str,
-    failure_mode: str,
-    tool: str,
-    scope_type: str,
-    scope_id: str,
-    condition: str,
-    explanation: str,
-    pattern_id: str | None,
-    trace_id: str | None,
-    incident_id: str | None,
-) -> Rule:
-    if action not in STRENGTH:
-        raise ValueError(f"{id} has the unknown action {action!r}")
+def _rule(row: Mapping[str, Any]) -> Rule:
+    if row["action"] not in STRENGTH:
+        raise ValueError(f"{row['id']} has the unknown action {row['action']!r}")
+    # A global policy is one of its own tenant for now: there is nobody yet who may make one for all.
+    is_for_one_agent = row["scope_type"] == Policy.Scope.AGENT
     return Rule(
-        id=id,
-        name=name,
-        action=action,
-        version=version,
-        is_active=state == Policy.State.ACTIVE,
-        fails_open=failure_mode == Policy.FailureMode.FAIL_OPEN,
-        tool=tool,
-        # A global policy is one of its own tenant for now: there is nobody yet who may make one for all.
-        agent=scope_id if scope_type == Policy.Scope.AGENT else EVERY,
-        source=condition,
-        explanation=explanation,
-        pattern_id=pattern_id,
-        trace_id=trace_id,
-        incident_id=incident_id,
+        id=row["id"],
+        name=row["name"],
+        action=row["action"],
+        version=row["version"],
+        is_active=row["state"] == Policy.State.ACTIVE,
+        is_simulated=row["simulated"],
+        fails_open=row["failure_mode"] == Policy.FailureMode.FAIL_OPEN,
+        tool=row["tool"],
+        agent=row["scope_id"] if is_for_one_agent else EVERY,
+        source=row["condition"],
+        explanation=row["explanation"],
+        pattern_id=row["pattern_id"],
+        trace_id=row["trace_id"],
+        incident_id=row[_ORIGIN],
     )
 
 
 def _read_calls(pattern_id: str, tool: str) -> list[ToolCall]:
     rows = (
         PatternMatch.objects.filter(
-            pattern_id=pattern_id, incident__tool=tool, incident__arguments__isnull=False, incident__simulated=False
+            pattern_id=pattern_id,
+            incident__tool=tool,
+            incident__arguments__isnull=False,
+            incident__simulated=False,
         )
         .order_by("-id")
         .values_list("incident__tool", "incident__arguments")[:CALLS_COMPARED]

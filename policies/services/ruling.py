@@ -86,13 +86,17 @@ class _Heard:
 
 def stopped(agent: str) -> Ruling:
     """The answer to every action of an agent that somebody stopped."""
-    return Ruling(Decision.Verdict.KILL, f"The agent {agent!r} was stopped: nothing it asks for is allowed.")
+    return Ruling(
+        Decision.Verdict.KILL, f"The agent {agent!r} was stopped: nothing it asks for is allowed."
+    )
 
 
 def unavailable() -> Ruling:
     """The answer where the policies cannot be read: on any doubt, no."""
     return Ruling(
-        Decision.Verdict.BLOCK, f"{UNAVAILABLE}: the policies cannot be read just now. Try again.", retryable=True
+        Decision.Verdict.BLOCK,
+        f"{UNAVAILABLE}: the policies cannot be read just now. Try again.",
+        retryable=True,
     )
 
 
@@ -102,7 +106,12 @@ def judge(action: Action, rules: Iterable[Rule], *, default_verdict: str) -> Rul
     matched = [*heard.recognised, *heard.failed_closed]
     winner = strictest(Verdict(rule.action, rule.id) for rule in matched)
     if winner is None:
-        return Ruling(default_verdict, _default(default_verdict), would=heard.would, failed_open=heard.failed_open)
+        return Ruling(
+            default_verdict,
+            _default(default_verdict),
+            would=heard.would,
+            failed_open=heard.failed_open,
+        )
     matched.sort(key=lambda rule: (rule.id != winner.policy_id, rule.id))
     denying = [rule for rule in matched if rule.action in DENIED]
     return Ruling(
@@ -127,7 +136,9 @@ def _hear(action: Action, rules: Iterable[Rule]) -> _Heard:
             heard.faults[rule.id] = match.text
             (heard.failed_open if rule.fails_open else heard.failed_closed).append(rule)
             if rule.fails_open:
-                log.warning("the policy %s could not tell and lets it pass: %s", rule.id, match.text)
+                log.warning(
+                    "the policy %s could not tell and lets it pass: %s", rule.id, match.text
+                )
     return heard
 
 

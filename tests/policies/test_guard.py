@@ -259,7 +259,7 @@ def test_a_simulation_answers_the_same_and_leaves_no_trace(acme: Tenant) -> None
     policy("in force")
     watching = policy("watching", state="shadow")
     before = LedgerEntry.objects.count()
-    asked = {
+    asked: dict[str, Any] = {
         "agent_name": "scout",
         "run_name": "run-1",
         "step": 0,

@@ -1,0 +1,1 @@
+"""The policies pillar over HTTP."""
