@@ -18,15 +18,39 @@ from .models import Directive, OutsideCall, Recovery, RecoveryTemplate
 class RecoveryAdmin(RecordAdmin):
     """What was suggested, and what came of it."""
 
-    list_display = ("title", "kind", "state_badge", "confidence", "source", "automatic", "agent", "when", "story")
+    list_display = (
+        "title",
+        "kind",
+        "state_badge",
+        "confidence",
+        "source",
+        "automatic",
+        "agent",
+        "when",
+        "story",
+    )
     list_filter = ("state", "kind", "source", "automatic")
     list_select_related = ("agent", "match")
     search_fields = ("^title",)
     story_path = "match.incident_id"
     verbs = (
-        Verb("apply", "Apply", services.apply, needs_reason=False, when=in_states("suggested", "approved", "failed")),
-        Verb("reject", "Reject", services.reject, when=in_states("suggested", "approved", "failed"), is_grave=True),
-        Verb("roll-back", "Roll back", services.roll_back, when=in_states("applied"), is_grave=True),
+        Verb(
+            "apply",
+            "Apply",
+            services.apply,
+            needs_reason=False,
+            when=in_states("suggested", "approved", "failed"),
+        ),
+        Verb(
+            "reject",
+            "Reject",
+            services.reject,
+            when=in_states("suggested", "approved", "failed"),
+            is_grave=True,
+        ),
+        Verb(
+            "roll-back", "Roll back", services.roll_back, when=in_states("applied"), is_grave=True
+        ),
     )
 
     def facts_of(self, record: Any) -> dict[str, Any]:
@@ -48,7 +72,11 @@ class RecoveryTemplateAdmin(RecordAdmin):
     search_fields = ("^name",)
     verbs = (
         Verb(
-            "disable", "Disable", services.disable_template, role=Role.OPERATOR, when=lambda template: template.enabled
+            "disable",
+            "Disable",
+            services.disable_template,
+            role=Role.OPERATOR,
+            when=lambda template: template.enabled,
         ),
     )
 

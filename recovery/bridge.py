@@ -16,7 +16,7 @@ from governance.models import FailureState
 from .actions import DIRECTIVES
 from .models import Recovery
 from .rules import needs_confirmation
-from .services import asking, calls, life, questions, suggest_recoveries, undo
+from .services import asking, calls, moves, questions, suggest_recoveries, undo
 
 __all__ = ["ask", "land", "undo"]
 
@@ -77,12 +77,12 @@ def _again(work: Work, recovery: Recovery) -> Outcome | None:
         case State.APPROVED:
             return _carry_on(work, recovery)
         case State.FAILED:
-            life.try_again(recovery)
+            moves.try_again(recovery)
             return _call(recovery)
         case State.SUGGESTED:
             return _still_asked(work, recovery)
-    if life.is_closed(recovery):
-        life.suggest_again(recovery)
+    if moves.is_closed(recovery):
+        moves.suggest_again(recovery)
         return None
     return _rejected(recovery)
 
@@ -99,11 +99,11 @@ def _still_asked(work: Work, recovery: Recovery) -> Outcome | None:
 def _carry_on(work: Work, recovery: Recovery) -> Outcome:
     """Apply what was approved."""
     if recovery.kind in DIRECTIVES:
-        life.carry_out(recovery)
+        moves.carry_out(recovery)
         return _applied(recovery, is_new=True)
     if work.answer is None:
         return _call(recovery)
-    life.called(recovery, work.answer)
+    moves.called(recovery, work.answer)
     if recovery.state == State.FAILED:
         return Stop(
             FailureState.RECOVERY_REJECTED,
@@ -129,7 +129,7 @@ def _ask_people(works: Sequence[Work], undecided: Mapping[str, Recovery]) -> dic
         if waits:
             outcomes[work.step_id] = _wait(recovery, asked[work.trace_id].id)
         else:
-            life.approve(
+            moves.approve(
                 recovery, actor=LOOP, reason="The tenant's loops do not wait for this approval."
             )
             outcomes[work.step_id] = _carry_on(work, recovery)
@@ -150,9 +150,9 @@ def _wait(recovery: Recovery, checkpoint_id: str) -> Wait:
 
 
 def _rejected(recovery: Recovery) -> Stop:
-    life.close(recovery)
+    moves.close(recovery)
     why = recovery.result.get("reason", "")
-    if life.is_expired(recovery):
+    if moves.is_expired(recovery):
         state, headline = (
             FailureState.HUMAN_CHECKPOINT_REJECTED,
             f"Nobody decided in time: {recovery.title}",

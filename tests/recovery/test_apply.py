@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from django.db import connection
 
 from governance import checkpoints
+from governance.actors import Actor
 from governance.checkpoints import AlreadyDecided
+from governance.database.tenancy import tenant_scope
 from governance.loop.bridges import GoOn, Wait
-from governance.models import LedgerEntry, LoopEvent, LoopStep
-from governance.refusals import Forbidden
+from governance.models import Checkpoint, LedgerEntry, LoopEvent, LoopStep
+from governance.refusals import Conflict, Forbidden
 from governance.states import IllegalMove
 from recovery import services
 from recovery.models import Directive
+from tests import factories
 from tests.factories import SCOUT
 
 from .cast import land, pattern, question_of, recovery_of, work
@@ -131,3 +137,46 @@ def test_a_story_shows_where_it_is(asked):
 
     assert services.story(recovery.id) == {"id": recovery.id, "state": "suggested"}
     assert services.story("rec_made_up") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_five_decisions_at_once_one_counts():
+    """Given three calls of the verb and two of the queue, then one is taken and four learn who was first."""
+    acme = factories.tenant("acme")
+    people = [
+        Actor("user", str(factories.member(acme, name, "reviewer").pk), name)
+        for name in ("rita", "ben", "ada", "kim", "lou")
+    ]
+    with tenant_scope(acme.id):
+        new = work(pattern(), "novel", is_new=True)
+        land(new)
+        recovery, question = recovery_of(new), question_of(new)
+    refused: list[Conflict] = []
+
+    def decide(actor, by_queue):
+        try:
+            with tenant_scope(acme.id):
+                if by_queue:
+                    asked = Checkpoint.objects.get(pk=question.id)
+                    checkpoints.decide(asked, approve=True, actor=actor, digest=asked.digest)
+                else:
+                    services.apply(recovery, actor=actor)
+        except Conflict as conflict:
+            refused.append(conflict)
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=decide, args=(actor, place % 2))
+        for place, actor in enumerate(people)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(refused) == 4
+    with tenant_scope(acme.id):
+        (outcome,) = land(new)
+        assert isinstance(outcome, GoOn)
+        assert Directive.objects.count() == 1
