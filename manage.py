@@ -15,6 +15,7 @@ WITHOUT_DATABASE = {
     "replay",
     "serve",
     "spectacular",
+    "torture",  # has a database of its own
 }
 
 
