@@ -19,8 +19,10 @@ import routing.bridge
 import routing.services
 from catalog import services as catalog_services
 from governance import revert
+from governance.actors import Actor
 from governance.loop.bridges import Bridge
 from governance.models import Checkpoint, Stage
+from policies.models import Policy
 
 BRIDGES = (
     Bridge(
@@ -40,10 +42,19 @@ BRIDGES = (
     Bridge(Stage.LOOP_COMPLETE, "close the story", governance.bridge.land),
 )
 
+
+def policy_decided(checkpoint: Checkpoint, actor: Actor) -> None:
+    """A policy that is in force again has its weights back."""
+    policies.services.life.decided(checkpoint, actor)
+    policy = Policy.objects.get(pk=checkpoint.subject)
+    if policy.state == Policy.State.ACTIVE:
+        routing.services.readjust(policy, actor=actor)
+
+
 # What a decision does, in the deciding transaction. Steps that wait for the checkpoint go on besides.
 DECISIONS = {
     Checkpoint.Type.APPROVE_RECOVERY: recovery.services.decided,
-    Checkpoint.Type.APPROVE_POLICY: policies.services.life.decided,
+    Checkpoint.Type.APPROVE_POLICY: policy_decided,
     Checkpoint.Type.SIMULATE_ROUTING: routing.services.decided_preview,
     Checkpoint.Type.OVERRIDE_GUARDRAIL: routing.services.decided_override,
     Checkpoint.Type.REVERT_LOOP: revert.decided,

@@ -191,6 +191,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=1),
     },
     "forget old requests": {"task": "governance.forget_requests", "schedule": timedelta(hours=1)},
+    "weigh graduation": {
+        "task": "policies.re_evaluate_graduation",
+        "schedule": timedelta(hours=1),
+    },
     "end routing adjustments": {
         "task": "routing.end_adjustments",
         "schedule": timedelta(minutes=1),

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 
 from .. import revert
 from ..access.permissions import ANYONE, OPERATORS, REVIEWERS
-from ..access.principals import actor_of
+from ..access.principals import actor_of, principal_of
 from ..access.views import ApiView
 from ..loop import verbs as loop
 from ..models import LoopTrace, Stage
+from ..story.hooks import timeline_opened
 from ..story.progress import progress, stages
 from ..story.stats import MOST_HOURS, stats
 from ..story.timeline import NoStory, newest_trace, timeline
@@ -154,6 +155,8 @@ class TimelineView(StoryView):
     @extend_schema(responses=serializers.DictField())
     def get(self, request: Request, incident: str) -> Response:
         self.locate()
+        if (user := principal_of(request).user) is not None:
+            timeline_opened(user, incident)
         return Response(timeline(incident))
 
 
