@@ -55,13 +55,13 @@ class DraftSerializer(serializers.Serializer[Any]):
     )
 
 
-class PerhapsReasonSerializer(serializers.Serializer[Any]):
+class PolicyNoteSerializer(serializers.Serializer[Any]):
     """Why, if there is something to say."""
 
     reason = serializers.CharField(max_length=LONGEST_TEXT, allow_blank=True, default="")
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class PolicyReasonSerializer(serializers.Serializer[Any]):
     """Why."""
 
     reason = serializers.CharField(max_length=LONGEST_TEXT)
@@ -220,47 +220,47 @@ class PolicyViewSet(ReadOnlyViewSet):
         policy = life.draft_manual(said.pop("name"), actor=actor_of(request), **said)
         return Response(PolicyDetailSerializer(policy).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=PerhapsReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=PolicyNoteSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def submit(self, request: Request, id: str) -> Response:
         """From draft to shadow: from now on every decision records what it would have said."""
         policy = self.locate()
-        reason = _valid(PerhapsReasonSerializer, request)["reason"] or "Submitted."
+        reason = _valid(PolicyNoteSerializer, request)["reason"] or "Submitted."
         life.submit(policy, actor=actor_of(request), reason=reason)
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=PerhapsReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=PolicyNoteSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, id: str) -> Response:
         """Add a reviewer's one confirmation."""
         policy = self.locate()
-        note = _valid(PerhapsReasonSerializer, request)["reason"]
+        note = _valid(PolicyNoteSerializer, request)["reason"]
         life.confirm(policy, actor=actor_of(request), note=note)
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=PerhapsReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=PolicyNoteSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, id: str) -> Response:
         """Put in force what is confirmed or suspended; a draft of one's own is for somebody else to activate."""
         policy = self.locate()
-        reason = _valid(PerhapsReasonSerializer, request)["reason"]
+        reason = _valid(PolicyNoteSerializer, request)["reason"]
         life.activate(policy, actor=actor_of(request), reason=reason)
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=ReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=PolicyReasonSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def suspend(self, request: Request, id: str) -> Response:
         """Take it out of force, to be activated again."""
         policy = self.locate()
-        life.suspend(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
+        life.suspend(policy, actor=actor_of(request), **_valid(PolicyReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=ReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=PolicyReasonSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, id: str) -> Response:
         """End it for good."""
         policy = self.locate()
-        life.retire(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
+        life.retire(policy, actor=actor_of(request), **_valid(PolicyReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
     @extend_schema(request=RegretReportSerializer, responses={201: RegretSerializer})

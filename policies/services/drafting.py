@@ -18,7 +18,7 @@ from recovery.models import Recovery
 from . import calls, life
 from .calls import Seen, Stored
 
-CAUSES_LIMIT = 20
+CAUSES_LIMIT = 8
 """Failures behind a policy that a narrower wording tries to keep blocking; each costs one search."""
 
 
