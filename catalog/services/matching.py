@@ -78,7 +78,8 @@ def match_incidents(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
     incidents there are; they see one another, so their order decides which of them opens a pattern.
     """
     wanted = {incident.id: incident for incident in incidents}
-    matched = PatternMatch.objects.filter(incident_id__in=wanted).select_related("pattern")
+    # Prefetched and not joined: nearly always there is none, and then no pattern is read.
+    matched = PatternMatch.objects.filter(incident_id__in=wanted).prefetch_related("pattern")
     found = {match.incident_id: match for match in matched}
     signatures = {
         incident.id: signature(incident.error_type, incident.tool, incident.message)
