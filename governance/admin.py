@@ -229,7 +229,20 @@ class ApiTokenAdmin(RecordAdmin):
         return ago(record.last_used_at)
 
 
-TYPES = forms.MultipleChoiceField(choices=Checkpoint.Type.choices, required=False)
+CHECKPOINTS = forms.MultipleChoiceField(
+    choices=Checkpoint.Type.choices, required=False, widget=forms.CheckboxSelectMultiple
+)
+ASKED = forms.fields_for_model(
+    models.Settings,
+    (
+        "confirmations",
+        "default_verdict",
+        "strict_agents",
+        "automatic_activation",
+        "hallucination_may_block",
+        "llm_recoveries",
+    ),
+)
 
 
 @admin.register(models.Settings)
@@ -250,18 +263,7 @@ class SettingsAdmin(RecordAdmin):
             lambda settings, **changes: tenants.change_settings(**changes),
             role=Role.ADMIN,
             in_bulk=False,
-            fields={
-                name: models.Settings._meta.get_field(name).formfield()
-                for name in (
-                    "confirmations",
-                    "default_verdict",
-                    "strict_agents",
-                    "automatic_activation",
-                    "hallucination_may_block",
-                    "llm_recoveries",
-                )
-            }
-            | {"checkpoints_off": TYPES, "checkpoints_advisory": TYPES},
+            fields=ASKED | {"checkpoints_off": CHECKPOINTS, "checkpoints_advisory": CHECKPOINTS},
         ),
     )
 
@@ -380,7 +382,7 @@ class GlobalSwitchAdmin(GlobalAdmin):
 
 
 @admin.register(User)
-class PeopleAdmin(UserAdmin, GlobalAdmin):  # type: ignore[misc]
+class PeopleAdmin(UserAdmin, GlobalAdmin):  # type: ignore[type-arg]
     """The people who can sign in. What they may do is said by their memberships."""
 
     form = UserChangeForm

@@ -1,0 +1,62 @@
+"""Who looks at a page, and what they may do there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from django.http import HttpRequest
+
+from ..actors import CLOCK, COMMAND, GUARD, LOOP, Actor
+from ..models import Membership, Role, User
+from ..tenants import RANKS
+
+SYSTEM = {str(actor): actor.name for actor in (LOOP, GUARD, CLOCK, COMMAND)}
+
+
+def may(membership: Membership | None, role: Role) -> bool:
+    """Whether the member's role is this one or a higher one; nobody without a membership may anything."""
+    return membership is not None and RANKS.index(Role(membership.role)) >= RANKS.index(role)
+
+
+def permissions_of(membership: Membership | None) -> dict[str, bool]:
+    """The same for templates: ``may.review``, ``may.operate``, ``may.administer``."""
+    return {
+        "review": may(membership, Role.REVIEWER),
+        "operate": may(membership, Role.OPERATOR),
+        "administer": may(membership, Role.ADMIN),
+    }
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The signed-in person, as records keep them."""
+    return Actor("user", str(request.user.pk), request.user.get_username())
+
+
+def person_of(request: HttpRequest) -> User:
+    """The signed-in person, where somebody is."""
+    return cast(User, request.user)
+
+
+def names_of(actors: Iterable[str]) -> dict[str, str]:
+    """What to call those that records keep as ``user:7``, ``service:acc_…`` or ``system:loop``; one query."""
+    wanted = set(actors)
+    numbers = [
+        identity
+        for kind, _, identity in map(_split, wanted)
+        if kind == "user" and identity.isdigit()
+    ]
+    people = {
+        f"user:{pk}": name
+        for pk, name in User.objects.filter(pk__in=numbers).values_list("pk", "username")
+    }
+    return {actor: people.get(actor) or SYSTEM.get(actor) or _plain(actor) for actor in wanted}
+
+
+def _split(actor: str) -> tuple[str, str, str]:
+    return actor.partition(":")
+
+
+def _plain(actor: str) -> str:
+    kind, _, identity = _split(actor)
+    return {"service": "an agent", "user": "a person", "system": identity}.get(kind, actor)

@@ -1,0 +1,110 @@
+"""The admin's sidebar: what waits first, then the stairs from the incident up, then the ground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from ..models import Role
+from .context import MOST_COUNTED, waiting_count
+from .people import may
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "",
+        (
+            ("Checkpoints", "how_to_vote", "governance_checkpoint"),
+            ("Incidents", "report", "incidents_incident"),
+            ("Patterns", "fingerprint", "catalog_pattern"),
+            ("Recoveries", "healing", "recovery_recovery"),
+            ("Policies", "policy", "policies_policy"),
+            ("Routing", "alt_route", "routing_adjustment"),
+        ),
+    ),
+    (
+        "Evidence",
+        (
+            ("Decisions", "gavel", "policies_decision"),
+            ("Outcomes", "rule", "policies_outcome"),
+            ("Preventions", "shield", "policies_prevention"),
+            ("Regrets", "sentiment_dissatisfied", "policies_regret"),
+            ("Would have blocked", "visibility", "policies_wouldblock"),
+            ("Evidence of policies", "fact_check", "policies_evidence"),
+            ("Matches", "compare_arrows", "catalog_patternmatch"),
+        ),
+    ),
+    (
+        "Loop",
+        (
+            ("Traces", "timeline", "governance_looptrace"),
+            ("Steps", "stairs", "governance_loopstep"),
+            ("Events", "event_note", "governance_loopevent"),
+            ("Ledger", "menu_book", "governance_ledgerentry"),
+        ),
+    ),
+    (
+        "Means",
+        (
+            ("Recovery templates", "description", "recovery_recoverytemplate"),
+            ("Directives", "signpost", "recovery_directive"),
+            ("Outside calls", "call_made", "recovery_outsidecall"),
+            ("Freezes", "ac_unit", "routing_freeze"),
+        ),
+    ),
+    (
+        "People and agents",
+        (
+            ("Agents", "smart_toy", "governance_agent"),
+            ("Runs", "directions_run", "governance_run"),
+            ("Accounts", "badge", "governance_account"),
+            ("Tokens", "key", "governance_apitoken"),
+        ),
+    ),
+    (
+        "Tenant",
+        (
+            ("Settings", "tune", "governance_settings"),
+            ("Switches", "toggle_on", "governance_switch"),
+        ),
+    ),
+)
+MEMBERS = ("Members", "group", "governance_membership")
+SERVER = (
+    ("Tenants", "domain", "governance_tenant"),
+    ("People", "person", "governance_user"),
+    ("Global switches", "power_settings_new", "governance_globalswitch"),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups that this person may open."""
+    membership = getattr(request, "membership", None)
+    groups = list(GROUPS) if membership else []
+    if may(membership, Role.ADMIN):
+        groups.append(("Administration", (MEMBERS,)))
+    if request.user.is_superuser:
+        groups.append(("Server", SERVER if membership else (*SERVER, MEMBERS)))
+    return [
+        {
+            "title": title,
+            "separator": bool(title),
+            "collapsible": False,
+            "items": [_item(*item) for item in items],
+        }
+        for title, items in groups
+    ]
+
+
+def waiting(request: HttpRequest) -> str:
+    """The badge of the checkpoints."""
+    count = waiting_count()
+    return f"{MOST_COUNTED - 1}+" if count >= MOST_COUNTED else str(count)
+
+
+def _item(title: str, icon: str, name: str) -> dict[str, Any]:
+    item = {"title": title, "icon": icon, "link": reverse(f"admin:{name}_changelist")}
+    if name == "governance_checkpoint":
+        item |= {"badge": f"{__name__}.waiting", "badge_variant": "warning"}
+    return item
