@@ -1,0 +1,102 @@
+"""Rival (b): DBOS Transact, a workflow of five transactions taken from its queue. Runs in an environment of its own.
+
+Settings follow its documentation: a database-backed queue with a worker concurrency, "recommended for most use
+cases" ("Queues & Concurrency", docs.dbos.dev/python/tutorials/queue-tutorial); an executor_id for each process
+("Configuration"); database writes as datasource transactions, which commit rows and checkpoint together
+("Datasources", docs.dbos.dev/python/reference/datasources). Two things are set in its favour: its default poll of
+1 s would cap it at (2 x worker concurrency) loops a second, so it polls ten times as often, and READ COMMITTED,
+which is what everybody else here has, is cheaper than its default SERIALIZABLE.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import sqlalchemy as sa  # type: ignore[import-not-found]
+from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource  # type: ignore[import-not-found]
+from sqlalchemy.dialects.postgresql import JSONB  # type: ignore[import-not-found]
+
+from .protocol import Counter, count_statements, serve
+from .rows import STAGES, loop_name, rows_of
+
+SCHEMA = "dbos_transact"
+QUEUE = "loops"
+# More than the threads of its executor by default on two cores (6), so that no worker waits for the next poll.
+WORKER_CONCURRENCY = int(os.environ.get("BENCH_DBOS_CONCURRENCY", "50"))
+POLL_SECONDS = 0.1
+
+_DETAILS = sa.bindparam("details", type_=JSONB)
+_STATEMENTS = {
+    "effects": sa.text(
+        "INSERT INTO effect (id, loop, stage, details) VALUES (:id, :loop, :stage, :details)"
+    ).bindparams(_DETAILS),
+    "events": sa.text(
+        "INSERT INTO event (id, loop, stage, headline, details)"
+        " VALUES (:id, :loop, :stage, :headline, :details)"
+    ).bindparams(_DETAILS),
+    "entries": sa.text(
+        "INSERT INTO entry (id, loop, stage, body, hash) VALUES (:id, :loop, :stage, :body, :hash)"
+    ),
+}
+_ROWS = int(os.environ["BENCH_ROWS"])
+
+datasource = SQLAlchemyDatasource.create(
+    os.environ["BENCH_URL"], engine_kwargs={"connect_args": {"options": f"-c search_path={SCHEMA}"}}
+)
+
+
+@datasource.transaction(isolation_level="READ COMMITTED")  # type: ignore[untyped-decorator]
+def cross(loop: str, stage: str) -> None:
+    """One stage: its rows, and DBOS's own record that it was done, in one transaction."""
+    session, rows = datasource.sql_session(), rows_of(loop, stage, _ROWS)
+    for name, statement in _STATEMENTS.items():
+        if each := getattr(rows, name):
+            session.execute(statement, each)
+
+
+@DBOS.workflow()  # type: ignore[untyped-decorator]
+def go_round(loop: str) -> None:
+    """One loop."""
+    for stage in STAGES:
+        cross(loop, stage)
+
+
+class DbosTransact:
+    """One executor. The queue's worker concurrency is 0 until the harness says go."""
+
+    def __init__(self) -> None:
+        config: DBOSConfig = {
+            "name": "bench",
+            "system_database_url": os.environ["BENCH_URL"],
+            "executor_id": f"bench-{os.getpid()}",
+            "application_version": "bench",
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+        DBOS.launch()
+        self._queue = DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=0,
+            polling_interval_sec=POLL_SECONDS,
+            on_conflict="always_update",
+        )
+
+    def queue(self, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            DBOS.enqueue_workflow(QUEUE, go_round, loop_name(number))
+
+    def work(self, leaving: threading.Event) -> None:
+        self._queue.set_worker_concurrency(WORKER_CONCURRENCY)
+        leaving.wait()
+        self._queue.set_worker_concurrency(0)
+        # A poll that has begun still goes by what it has read.
+        time.sleep(3 * POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    counter = Counter()
+    count_statements(counter.add)
+    serve(DbosTransact(), counter.value)
+    DBOS.destroy()

@@ -1,0 +1,39 @@
+"""The product itself: what ``manage.py sweep`` does, with the real bridges of ``config/loop.py``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from config.bench import place, scene  # noqa: E402 - the settings come first
+from governance.loop.sweep import sweep_forever  # noqa: E402
+
+from .protocol import Counter, count_statements, serve  # noqa: E402
+
+
+class Ours:
+    """One sweeper process."""
+
+    def __init__(self, tenant_id: str) -> None:
+        self._tenant_id = tenant_id
+        # Every round begins with new processes, and each must report incidents of its own.
+        self._series = secrets.token_hex(4)
+
+    def queue(self, first: int, count: int) -> None:
+        scene.report_many(self._tenant_id, first, count, series=self._series)
+
+    def work(self, leaving: threading.Event) -> None:
+        sweep_forever(leaving)
+
+
+if __name__ == "__main__":
+    place.use()
+    counter = Counter()
+    count_statements(counter.add)
+    serve(Ours(os.environ["BENCH_TENANT"]), counter.value)

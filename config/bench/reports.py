@@ -1,0 +1,123 @@
+"""``bench report``: incidents reported over HTTP to gunicorn while loops run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from governance import tokens
+from governance.database.tenancy import tenant_scope
+from governance.models import Account, Tenant
+
+from . import scene
+from .loops import ours
+from .race import ROOT, BenchError, Observer, percentiles, started
+
+WANTED_P95_MS = 50.0
+CLIENTS = 8
+WORKERS = 2
+START_SECONDS = 60.0
+# Loops that are ready when the reports begin, so that both sweepers are busy all the while.
+BACKLOG = 3_000
+
+
+def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
+    """p50 and p95 of a report in milliseconds, as a client sees it."""
+    token, racer = _token(tenant), ours(tenant)
+    with Observer(tenant.id) as observer, _site() as address, started(racer) as sweepers:
+        sweepers[0].ask(f"queue 0 {BACKLOG}")
+        _report_all(address, token, "warm", CLIENTS * 5)
+        before, _ = observer.one(racer.finished)
+        for sweeper in sweepers:
+            sweeper.ask("go")
+        began = time.monotonic()
+        took = _report_all(address, token, "timed", reports)
+        seconds = time.monotonic() - began
+        loops = observer.one(racer.finished)[0] - before
+        for sweeper in sweepers:
+            sweeper.ask("stop")
+    found = percentiles(took)
+    return {
+        "reports": reports,
+        "clients": CLIENTS,
+        "workers": WORKERS,
+        "report_ms": found,
+        "reports_per_second": round(reports / seconds, 1),
+        "loops_per_second_meanwhile": round(loops / seconds, 1),
+        "wanted": {"p95": WANTED_P95_MS},
+        "failed": [] if found["p95"] < WANTED_P95_MS else ["report p95"],
+    }
+
+
+def _token(tenant: Tenant) -> str:
+    with tenant_scope(tenant.id):
+        account = Account.objects.create(name="scout")
+        return tokens.make_token(name="bench", account=account)
+
+
+@contextmanager
+def _site() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "gunicorn", "config.bench.site:application"),
+        *("--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--log-level", "error"),
+    ]
+    server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))  # noqa: S603 - our own words
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _await(address)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _await(address: str) -> None:
+    latest = time.monotonic() + START_SECONDS
+    while time.monotonic() < latest:
+        try:
+            httpx.get(f"{address}/livez", timeout=2.0)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise BenchError(f"gunicorn does not answer at {address}.")
+
+
+def _report_all(address: str, token: str, series: str, reports: int) -> list[float]:
+    """Each client reports its share, one after the other."""
+    shares = [range(client, reports, CLIENTS) for client in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        took = pool.map(lambda share: _report_share(address, token, series, share), shares)
+        return [ms for each in took for ms in each]
+
+
+def _report_share(address: str, token: str, series: str, numbers: range) -> list[float]:
+    took = []
+    with httpx.Client(
+        base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30.0
+    ) as client:
+        for number in numbers:
+            began = time.perf_counter()
+            answer = client.post("/api/v1/incidents", json=_body(number, series))
+            took.append((time.perf_counter() - began) * 1_000)
+            if answer.status_code != httpx.codes.ACCEPTED:
+                raise BenchError(f"A report was answered {answer.status_code}: {answer.text[:300]}")
+    return took
+
+
+def _body(number: int, series: str) -> dict[str, Any]:
+    failure = scene.failure(number, series)
+    context = {**failure.pop("context"), "arguments": failure.pop("arguments")}
+    return {**failure, "agent_id": "scout", "context": context}
