@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .invariants import Violation
+from .invariants import LATE, UNCLAIMED, Violation
 
 SHOWN_VIOLATIONS = 20
 
@@ -60,9 +60,10 @@ class Figures:
     def count(self, found: Sequence[Violation]) -> None:
         """Take the violations of the whole run, each once."""
         promises = Counter(violation.promise for violation in found)
-        self.lost, self.broken, self.dead = (promises[name] for name in ("lost", "broken", "dead"))
+        self.lost, self.dead = promises["lost"], promises["dead"]
+        self.broken = promises["broken"] + promises[LATE]
         # A row that no answer told of is what a request left that was repeated and done again.
-        self.duplicated = promises["duplicated"] + promises["unclaimed"]
+        self.duplicated = promises["duplicated"] + promises[UNCLAIMED]
         self.violations = [asdict(violation) for violation in found[:SHOWN_VIOLATIONS]]
 
     def report(self) -> dict[str, Any]:

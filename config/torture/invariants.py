@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 30.0
 
 NEVER = frozenset({"lost", "duplicated", "broken", "dead"})
 UNFINISHED = "unfinished"
+LATE = "late"
 UNCLAIMED = "unclaimed"
 
 
@@ -29,7 +30,7 @@ class Violation:
 
 
 def violations(dsn: Mapping[str, Any], acknowledged: Sequence[tuple[str, str]]) -> list[Violation]:
-    """Everything that is not so at this moment, also what only counts in the end (unfinished, unclaimed).
+    """Everything that is not so at this moment, also what only counts in the end (unfinished, late, unclaimed).
 
     ``acknowledged`` must have been read before this call. Waits for a database that is just starting;
     raises psycopg.OperationalError when it stays away.

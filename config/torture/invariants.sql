@@ -1,6 +1,6 @@
 -- What must be true of the database whatever was killed: each row of the answer is something that is not so.
 --
---   promise  lost, duplicated, broken or dead: never; unfinished and unclaimed: not once the work is over
+--   promise  lost, duplicated, broken or dead: never; unfinished, late and unclaimed: not once the work is over
 --   rule     which one, in words
 --   id       the record (or the key) that breaks it
 --
@@ -241,10 +241,6 @@ SELECT 'broken', 'a prevention is told in the story of its policy', v.id
  WHERE 1 <> (SELECT count(*) FROM governance_loopevent e
               WHERE e.tenant_id = v.tenant_id AND e.type = 'prevention' AND e.subject = v.id)
 
-UNION ALL
-SELECT 'broken', 'no lease ran out long ago', id
-  FROM governance_loopstep WHERE state = 'running' AND lease_until < clock_timestamp() - interval '15 seconds'
-
 -- Dead: only poison kills a step, and none was fed ---------------------------------------------------------
 
 UNION ALL
@@ -256,6 +252,12 @@ SELECT 'dead', 'no step died', trace_id || ' ' || stage || ': ' || left(error, 2
 UNION ALL
 SELECT 'unfinished', 'a loop is finished or waits in a named state', id
   FROM governance_looptrace WHERE state = 'running'
+
+-- Late: while the sweeper is down nobody takes leases back, so this counts when it has had time to ---------
+
+UNION ALL
+SELECT 'late', 'no lease ran out long ago', id
+  FROM governance_loopstep WHERE state = 'running' AND lease_until < clock_timestamp() - interval '15 seconds'
 
 -- Unclaimed: rows that no answer told of. While the client works, its next answer may be about to ----------
 

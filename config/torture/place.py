@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from config.database import admin_dsn
 from .programs import Program
 
 LOCAL = "127.0.0.1"
-TENANT = "torture"
 PREPARES_WITHIN = 120.0
 BROKER_UP_WITHIN = 10.0
 # Variables of the caller that would lead our processes to his database, broker or secrets.
@@ -159,28 +158,19 @@ def opened(*, keep: bool = False) -> Iterator[Place]:
 
 
 def _prepared(place: Place) -> Place:
-    _manage_in(place, "migrate", "--verbosity", "0")
-    tokens = [
-        _manage_in(place, "create_token", "--json", "--tenant", TENANT, *words)["token"]
-        for words in (["--name", "torture"], ["--user", "rita", "--role", "reviewer"])
-    ]
-    return Place(place.directory, place.port, place.broker_port, *tokens)
-
-
-def _manage_in(place: Place, *words: str) -> Any:
-    ended = subprocess.run(  # noqa: S603 - our own command
-        _manage(*words),
+    """The place with its tables and tokens. Raises RuntimeError with what the program said."""
+    ended = subprocess.run(  # noqa: S603 - our own program
+        _python("-m", "config.torture.prepare"),
         check=False,
-        env=place.env(),
+        env=place.env() | {"DJANGO_SETTINGS_MODULE": "config.settings"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PREPARES_WITHIN,
     )
     if ended.returncode != 0:
-        raise RuntimeError(f"manage.py {words[0]}: {ended.stderr.strip()[-2_000:]}")
-    last = ended.stdout.strip().rpartition("\n")[2]
-    return json.loads(last) if last.startswith("{") else {}
+        raise RuntimeError(f"{place.directory} cannot be prepared: {ended.stderr.strip()[-2_000:]}")
+    return replace(place, **json.loads(ended.stdout))
 
 
 @contextmanager
