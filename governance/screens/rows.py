@@ -53,8 +53,13 @@ def rail(trace: LoopTrace) -> tuple[Stop, ...]:
 
 
 def told(events: Iterable[LoopEvent]) -> list[dict[str, Any]]:
-    """Events as the timeline shows them, with who did it by name and the incident they belong to."""
-    return named([{**entry(event), "incident_id": event.trace.incident_id} for event in events])
+    """Events as the timeline shows them, with who did it by name and the story they belong to."""
+    return named(
+        [
+            {**entry(event), "incident_id": event.trace.incident_id, "of": event.trace.headline}
+            for event in events
+        ]
+    )
 
 
 def named(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

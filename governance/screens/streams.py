@@ -68,7 +68,7 @@ def _follow(
 ) -> StreamingHttpResponse:
     seen = feeds.Seen(_after(request))
     messages = _messages(
-        partial(_read, membership, read, seen), partial(_still_in, request, membership), group, seen
+        partial(_read, membership, read, seen), partial(still_in, request, membership), group, seen
     )
     response = StreamingHttpResponse(messages, content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
@@ -161,7 +161,7 @@ def _newest_trace(tenant_id: str, incident_id: str) -> str | None:
         connection.close()
 
 
-def _still_in(request: HttpRequest, membership: Membership) -> bool:
+def still_in(request: HttpRequest, membership: Membership) -> bool:
     """Whether the session lives and the person still belongs to the tenant that is shown."""
     try:
         key = request.session.session_key or ""
