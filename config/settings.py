@@ -172,7 +172,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = address_of("REDIS_URL", {"redis", "rediss", "unix"})
 
-CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -237,6 +237,21 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "IncidentState": "incidents.models.Incident.State",
+        "IncidentCategory": "incidents.models.Incident.Category",
+        "LoopState": "governance.models.LoopTrace.State",
+        "CheckpointState": "governance.models.Checkpoint.State",
+        "RecoveryState": "recovery.models.Recovery.State",
+        "RecoverySource": "recovery.models.Recovery.Source",
+        "RecoveryKind": "recovery.models.ActionKind",
+        "PolicyState": "policies.models.Policy.State",
+        "PolicyCategory": "policies.models.Policy.Category",
+        "PolicyAction": "policies.models.Policy.Action",
+        "PolicySource": "policies.models.Policy.Source",
+        "ActionKind": "policies.models.Decision.Kind",
+        "AdjustmentState": "routing.models.Adjustment.State",
+    },
 }
 
 # --- A language model for recoveries (off unless an address is given) -------------------------------------

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from governance.access.parsers import MOST_BYTES
 from governance.access.permissions import AGENTS, ANYONE, REVIEWERS
 from governance.access.principals import actor_of
+from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
 from governance.models.identity import NAME_LENGTH
 
@@ -26,7 +27,6 @@ from .story import story_of
 
 # A message may fill its body; a page of a list shows how it begins.
 EXCERPT = 1_000
-LONGEST_REASON = 2_000
 
 
 class ReportSerializer(serializers.Serializer[Any]):
@@ -89,20 +89,6 @@ class ReportedSerializer(serializers.Serializer[Any]):
 
     id = serializers.CharField()
     loop = serializers.CharField()
-
-
-class ReasonSerializer(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(max_length=LONGEST_REASON)
-
-
-class PerhapsReasonSerializer(serializers.Serializer[Any]):
-    """Why, if there is something to say."""
-
-    reason = serializers.CharField(
-        max_length=LONGEST_REASON, required=False, allow_blank=True, default=""
-    )
 
 
 class IncidentSummarySerializer(serializers.ModelSerializer[Incident]):

@@ -16,27 +16,12 @@ from rest_framework.response import Response
 from catalog.models import Pattern
 from governance.access.permissions import ADMINS, ANYONE, OPERATORS, REVIEWERS
 from governance.access.principals import actor_of, principal_of
+from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
 
 from . import services, webhooks
 from .models import ActionKind, Recovery, RecoveryTemplate
 from .rules import MAX_DECLARED
-
-LONGEST_REASON = 2_000
-
-
-class ReasonSerializer(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(max_length=LONGEST_REASON)
-
-
-class PerhapsReasonSerializer(serializers.Serializer[Any]):
-    """Why, if there is something to say."""
-
-    reason = serializers.CharField(
-        max_length=LONGEST_REASON, required=False, allow_blank=True, default=""
-    )
 
 
 class RecoverySerializer(serializers.ModelSerializer[Recovery]):

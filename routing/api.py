@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from governance.access.permissions import ANYONE, OPERATORS
 from governance.access.principals import actor_of
+from governance.access.reasons import ReasonSerializer
 from governance.access.views import ApiView, ReadOnlyViewSet
 from governance.models import Agent
 from governance.models.identity import NAME_LENGTH
@@ -23,8 +24,6 @@ from policies.models import Policy
 from . import dispatch, services
 from .models import Adjustment
 from .rules import effective
-
-LONGEST_REASON = 2_000
 
 
 class AdjustmentSerializer(serializers.ModelSerializer[Adjustment]):
@@ -72,12 +71,6 @@ class AdjustmentFilter(serializers.Serializer[Any]):
     agent = serializers.CharField(required=False, max_length=NAME_LENGTH, help_text="Its name.")
     capability = serializers.CharField(required=False, max_length=200)
     state = serializers.ChoiceField(required=False, choices=Adjustment.State.choices)
-
-
-class ReasonSerializer(serializers.Serializer[Any]):
-    """Why it is done."""
-
-    reason = serializers.CharField(max_length=LONGEST_REASON)
 
 
 class RouteFilter(serializers.Serializer[Any]):

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from .. import revert
 from ..access.permissions import ANYONE, OPERATORS, REVIEWERS
 from ..access.principals import actor_of, principal_of
+from ..access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from ..access.views import ApiView
 from ..loop import verbs as loop
 from ..models import LoopTrace, Stage
@@ -61,23 +62,94 @@ class StagesSerializer(serializers.Serializer[Any]):
     stages = StageSerializer(many=True)
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(max_length=2_000)
-
-
-class OptionalReasonSerializer(serializers.Serializer[Any]):
-    """Why, where it may be left out."""
-
-    reason = serializers.CharField(max_length=2_000, required=False, allow_blank=True, default="")
-
-
 class RevertSerializer(serializers.Serializer[Any]):
     """What came of asking for a revert: done, or the checkpoint that waits for somebody else's approval."""
 
     state = serializers.CharField()
     checkpoint_id = serializers.CharField(allow_null=True)
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """One thing that happened."""
+
+    id = serializers.CharField()
+    seq = serializers.IntegerField()
+    type = serializers.CharField()
+    stage = serializers.CharField(allow_null=True)
+    timestamp = serializers.DateTimeField()
+    headline = serializers.CharField()
+    is_milestone = serializers.BooleanField()
+    subject = serializers.CharField(allow_null=True)
+    actor = serializers.CharField()
+    simulated = serializers.BooleanField()
+    details = serializers.DictField()
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    """What a timeline comes to."""
+
+    event_count = serializers.IntegerField()
+    has_prevention = serializers.BooleanField()
+    is_learning_proof = serializers.BooleanField(
+        help_text="It shows a failure, the policy born of it, and a recurrence that was prevented."
+    )
+
+
+class HumanDecisionSerializer(serializers.Serializer[Any]):
+    """What one person decided."""
+
+    headline = serializers.CharField()
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+    reason = serializers.CharField()
+
+
+class NarrativeSerializer(serializers.Serializer[Any]):
+    """The story in five parts."""
+
+    what_happened = serializers.CharField()
+    what_we_learned = serializers.CharField()
+    what_we_changed = serializers.CharField()
+    confidence_summary = serializers.CharField()
+    human_decisions = HumanDecisionSerializer(many=True)
+
+
+class TimelineSerializer(serializers.Serializer[Any]):
+    """Everything that happened because of an incident, and what it means."""
+
+    incident_id = serializers.CharField()
+    timeline = EntrySerializer(many=True)
+    summary = SummarySerializer()
+    narrative = NarrativeSerializer()
+
+
+class TargetSerializer(serializers.Serializer[Any]):
+    """One thing we aim for, and how it is; value and met are null while there is nothing to tell."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    target = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    met = serializers.BooleanField(allow_null=True)
+
+
+class StatsSerializer(serializers.Serializer[Any]):
+    """The figures of the last hours; simulated evidence is left out."""
+
+    hours = serializers.IntegerField()
+    total_incidents = serializers.IntegerField()
+    patterns_matched = serializers.IntegerField()
+    patterns_created = serializers.IntegerField()
+    recoveries_suggested = serializers.IntegerField()
+    recoveries_applied = serializers.IntegerField()
+    policies_generated = serializers.IntegerField()
+    routing_adjustments = serializers.IntegerField()
+    preventions = serializers.IntegerField()
+    regrets = serializers.IntegerField()
+    avg_loop_completion_time_ms = serializers.IntegerField(allow_null=True)
+    loop_completion_rate = serializers.FloatField(allow_null=True)
+    loops = serializers.DictField(child=serializers.IntegerField())
+    targets = TargetSerializer(many=True)
 
 
 class StoryView(ApiView):
@@ -122,10 +194,10 @@ class RetryView(StoryView):
 
     access: ClassVar[Any] = {"post": REVIEWERS}
 
-    @extend_schema(request=OptionalReasonSerializer, responses={202: ProgressSerializer})
+    @extend_schema(request=PerhapsReasonSerializer, responses={202: ProgressSerializer})
     def post(self, request: Request, incident: str, stage: str) -> Response:
         trace = self.locate()
-        asked = OptionalReasonSerializer(data=request.data)
+        asked = PerhapsReasonSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         loop.retry(trace, stage, actor=actor_of(request), **asked.validated_data)
         trace.refresh_from_db()
@@ -152,7 +224,7 @@ class TimelineView(StoryView):
 
     access: ClassVar[Any] = {"get": ANYONE}
 
-    @extend_schema(responses=serializers.DictField())
+    @extend_schema(responses=TimelineSerializer)
     def get(self, request: Request, incident: str) -> Response:
         self.locate()
         if (user := principal_of(request).user) is not None:
@@ -172,7 +244,7 @@ class StatsView(ApiView):
     access: ClassVar[Any] = {"get": ANYONE}
     serializer_class = HoursSerializer
 
-    @extend_schema(parameters=[OpenApiParameter("hours", int)], responses=serializers.DictField())
+    @extend_schema(parameters=[OpenApiParameter("hours", int)], responses=StatsSerializer)
     def get(self, request: Request) -> Response:
         asked = HoursSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)

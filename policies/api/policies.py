@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from governance import tenants
 from governance.access.permissions import ANYONE, OPERATORS, REVIEWERS
 from governance.access.principals import actor_of
+from governance.access.reasons import ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
 from governance.ids import ID_LENGTH
 from governance.models.identity import NAME_LENGTH
@@ -59,12 +60,6 @@ class PolicyNoteSerializer(serializers.Serializer[Any]):
     """Why, if there is something to say."""
 
     reason = serializers.CharField(max_length=LONGEST_TEXT, allow_blank=True, default="")
-
-
-class PolicyReasonSerializer(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(max_length=LONGEST_TEXT)
 
 
 class RegretReportSerializer(serializers.Serializer[Any]):
@@ -247,20 +242,20 @@ class PolicyViewSet(ReadOnlyViewSet):
         life.activate(policy, actor=actor_of(request), reason=reason)
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=PolicyReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=ReasonSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def suspend(self, request: Request, id: str) -> Response:
         """Take it out of force, to be activated again."""
         policy = self.locate()
-        life.suspend(policy, actor=actor_of(request), **_valid(PolicyReasonSerializer, request))
+        life.suspend(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
-    @extend_schema(request=PolicyReasonSerializer, responses=PolicyDetailSerializer)
+    @extend_schema(request=ReasonSerializer, responses=PolicyDetailSerializer)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, id: str) -> Response:
         """End it for good."""
         policy = self.locate()
-        life.retire(policy, actor=actor_of(request), **_valid(PolicyReasonSerializer, request))
+        life.retire(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
     @extend_schema(request=RegretReportSerializer, responses={201: RegretSerializer})
