@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from celery import shared_task
+from django.db import InterfaceError, OperationalError
 
 from . import checkpoints
 from .access.requests import forget_old
 from .database.tenancy import tenant_scope
-from .loop.run import run_ready
+from .loop.sweep import sweep_once
 from .models import Stage, Tenant
+
+log = logging.getLogger("antibody.loop")
 
 
 def _bridge_task(stage: str) -> Any:
-    """The task of one bridge: the step that it names is ready, and perhaps others are."""
+    """The task of one bridge: the step that it names is ready, and perhaps others are.
+
+    Where the database is away there is nothing to do: whatever is ready still is when it comes back.
+    """
 
     @shared_task(name=f"loop.{stage}", ignore_result=True)
     def task(step_id: str = "") -> int:
-        return run_ready()
+        try:
+            return sweep_once()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database is away (%s): the hint for %s is dropped", error, step_id)
+            return 0
 
     return task
 
