@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ PROCESSES = 2
 POLL_SECONDS = 0.1
 # A program that finishes nothing for this long is broken, not slow.
 PATIENCE_SECONDS = 60.0
+LEAVING_SECONDS = 20.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -192,12 +193,15 @@ class Process:
 
     def leave(self) -> None:
         assert self._popen.stdin is not None
-        self._popen.stdin.close()
+        with suppress(BrokenPipeError):  # it has left already
+            self._popen.stdin.close()
         try:
-            self._popen.wait(timeout=20)
+            self._popen.wait(timeout=LEAVING_SECONDS)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
 
 
 @contextmanager

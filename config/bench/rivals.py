@@ -99,11 +99,20 @@ def _spans(schema: str) -> str:
     """  # noqa: S608 - our own names
 
 
+def dbos_is_installed() -> bool:
+    """Whether the environment of DBOS has been made."""
+    return (_dbos_home() / "installed").exists()
+
+
+def _dbos_home() -> Path:
+    return Path(settings.DATA_DIR) / "bench" / DBOS.replace("==", "-")
+
+
 def _dbos_python() -> Path:
-    home = settings.DATA_DIR / "bench" / DBOS.replace("==", "-")
+    home = _dbos_home()
     python = home / "bin" / "python"
-    if (home / "installed").exists():
-        return Path(python)
+    if dbos_is_installed():
+        return python
     venv.create(home, with_pip=True, clear=True)
     tried = subprocess.run(  # noqa: S603 - our own words
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", DBOS],
@@ -116,7 +125,7 @@ def _dbos_python() -> Path:
             f"{DBOS} cannot be installed: {' / '.join(tried.stderr.strip().splitlines()[-2:])}"
         )
     (home / "installed").touch()
-    return Path(python)
+    return python
 
 
 def _ask_redis(address: str) -> None:

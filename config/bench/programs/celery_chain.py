@@ -57,6 +57,8 @@ class Effect(models.Model):
     stage = models.CharField(max_length=20)
     details: models.JSONField[Any, Any] = models.JSONField()
 
+    objects: models.Manager[Effect] = models.Manager()
+
     class Meta:
         app_label, db_table, managed = "bench", "effect", False
 
@@ -73,6 +75,8 @@ class Event(models.Model):
     headline = models.CharField(max_length=300)
     details: models.JSONField[Any, Any] = models.JSONField()
 
+    objects: models.Manager[Event] = models.Manager()
+
     class Meta:
         app_label, db_table, managed = "bench", "event", False
 
@@ -88,6 +92,8 @@ class Entry(models.Model):
     stage = models.CharField(max_length=20)
     body = models.BinaryField()
     hash = models.BinaryField()
+
+    objects: models.Manager[Entry] = models.Manager()
 
     class Meta:
         app_label, db_table, managed = "bench", "entry", False
