@@ -28,7 +28,9 @@ class Policies(models.QuerySet["Policy"]):
 
     def live(self) -> Self:
         """Read by the guard at every decision."""
-        return self.filter(state__in=[Policy.State.SHADOW, Policy.State.PENDING, Policy.State.ACTIVE])
+        return self.filter(
+            state__in=[Policy.State.SHADOW, Policy.State.PENDING, Policy.State.ACTIVE]
+        )
 
 
 class Policy(TenantModel):
@@ -80,14 +82,26 @@ class Policy(TenantModel):
 
     id = IdField("pol")
     name = models.CharField(max_length=300)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT, editable=False)
-    category = models.CharField(max_length=12, choices=Category.choices, default=Category.OPERATIONAL)
+    state = models.CharField(
+        max_length=10, choices=State.choices, default=State.DRAFT, editable=False
+    )
+    category = models.CharField(
+        max_length=12, choices=Category.choices, default=Category.OPERATIONAL
+    )
     action = models.CharField(max_length=10, choices=Action.choices, default=Action.BLOCK)
     scope_type = models.CharField(max_length=8, choices=Scope.choices, default=Scope.TENANT)
-    scope_id = models.CharField(max_length=200, blank=True, help_text="The agent's name where the scope is an agent.")
-    source = models.CharField(max_length=10, choices=Source.choices, default=Source.MANUAL, editable=False)
-    failure_mode = models.CharField(max_length=12, choices=FailureMode.choices, default=FailureMode.FAIL_CLOSED)
-    tool = models.CharField(max_length=200, blank=True, help_text="The one tool it is about; empty: every tool.")
+    scope_id = models.CharField(
+        max_length=200, blank=True, help_text="The agent's name where the scope is an agent."
+    )
+    source = models.CharField(
+        max_length=10, choices=Source.choices, default=Source.MANUAL, editable=False
+    )
+    failure_mode = models.CharField(
+        max_length=12, choices=FailureMode.choices, default=FailureMode.FAIL_CLOSED
+    )
+    tool = models.CharField(
+        max_length=200, blank=True, help_text="The one tool it is about; empty: every tool."
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     condition = models.TextField(help_text="CEL over action, arguments, context, agent and run.")
     explanation = models.TextField(blank=True, editable=False)
@@ -97,7 +111,9 @@ class Policy(TenantModel):
     recovery = TenantForeignKey(Recovery, null=True, related_name="policies", editable=False)
     trace = TenantForeignKey(LoopTrace, null=True, related_name="+", editable=False)
     simulated = models.BooleanField(default=False, editable=False)
-    reason = models.TextField(blank=True, editable=False, help_text="Why it last changed its state.")
+    reason = models.TextField(
+        blank=True, editable=False, help_text="Why it last changed its state."
+    )
     state_since = models.DateTimeField(auto_now_add=True, editable=False)
 
     objects = Policies.as_manager()
@@ -120,7 +136,9 @@ class Policy(TenantModel):
     @property
     def mode(self) -> str:
         """The life in the API's words: suspended and retired are both ``disabled``."""
-        return "disabled" if self.state in (self.State.SUSPENDED, self.State.RETIRED) else self.state
+        return (
+            "disabled" if self.state in (self.State.SUSPENDED, self.State.RETIRED) else self.state
+        )
 
 
 class PolicyVersion(AppendOnly):
@@ -136,7 +154,11 @@ class PolicyVersion(AppendOnly):
 
     class Meta:
         ordering = ["-number"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "policy", "number"], name="policy_version_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "policy", "number"], name="policy_version_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.policy_id} v{self.number}"
@@ -161,7 +183,9 @@ class Evidence(AppendOnly):
     class Kind(models.TextChoices):
         ORIGIN = "origin"
         CONFIRMATION = "confirmation"
-        SUPPORT = "support"  # the policy was active already, or the incident only shares its pattern
+        SUPPORT = (
+            "support"  # the policy was active already, or the incident only shares its pattern
+        )
         REVIEWER = "reviewer"
 
     id = IdField("evd")
@@ -170,7 +194,9 @@ class Evidence(AppendOnly):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     incident = TenantForeignKey(Incident, null=True, related_name="evidence")
     actor = models.CharField(max_length=80)
-    withdraws = models.BooleanField(default=False, help_text="Takes this incident's evidence back (a reverted loop).")
+    withdraws = models.BooleanField(
+        default=False, help_text="Takes this incident's evidence back (a reverted loop)."
+    )
     note = models.TextField(blank=True)
 
     class Meta:
@@ -221,7 +247,9 @@ class Decision(AppendOnly):
     arguments: models.JSONField[Any, Any] = models.JSONField(default=dict)
     context: models.JSONField[Any, Any] = models.JSONField(default=dict)
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
-    policies: models.JSONField[Any, Any] = models.JSONField(default=list, help_text="Of those that matched: id, version, action.")
+    policies: models.JSONField[Any, Any] = models.JSONField(
+        default=list, help_text="Of those that matched: id, version, action."
+    )
     would_block: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="Of shadow policies that would have: id and version."
     )
@@ -233,7 +261,11 @@ class Decision(AppendOnly):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["tenant", "created_at"], name="decision_created"),
-            models.Index(fields=["tenant", "verdict", "id"], name="decision_denied", condition=~Q(verdict="allow")),
+            models.Index(
+                fields=["tenant", "verdict", "id"],
+                name="decision_denied",
+                condition=~Q(verdict="allow"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -285,10 +317,16 @@ class WouldBlock(TenantModel):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "policy", "decision"], name="would_block_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "policy", "decision"], name="would_block_once"
+            )
+        ]
         indexes = [
             models.Index(fields=["tenant", "decision"], name="would_block_decision"),
-            models.Index(fields=["tenant", "policy", "version", "result"], name="would_block_result"),
+            models.Index(
+                fields=["tenant", "policy", "version", "result"], name="would_block_result"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -309,9 +347,12 @@ class Prevention(AppendOnly):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "policy", "decision"], name="prevention_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "policy", "decision"], name="prevention_once"
+            ),
             models.CheckConstraint(
-                condition=Q(simulated=True) | Q(decision__isnull=False), name="prevention_real_has_decision"
+                condition=Q(simulated=True) | Q(decision__isnull=False),
+                name="prevention_real_has_decision",
             ),
         ]
         indexes = [models.Index(fields=["tenant", "created_at"], name="prevention_created")]
@@ -333,9 +374,13 @@ class Regret(AppendOnly):
     id = IdField("rgt")
     policy = TenantForeignKey(Policy, related_name="regrets")
     decision = TenantForeignKey(Decision, null=True, related_name="regrets")
-    agent = TenantForeignKey(Agent, null=True, related_name="regrets", help_text="The agent that reports or was stopped.")
+    agent = TenantForeignKey(
+        Agent, null=True, related_name="regrets", help_text="The agent that reports or was stopped."
+    )
     type = models.CharField(max_length=20, choices=Type.choices, default=Type.OTHER)
-    severity = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(10)])
+    severity = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
     description = models.TextField(blank=True)
     reporter = models.CharField(max_length=80, help_text="The principal that reported it.")
     simulated = models.BooleanField(default=False)
@@ -343,7 +388,9 @@ class Regret(AppendOnly):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.CheckConstraint(condition=Q(severity__gte=1, severity__lte=10), name="regret_severity"),
+            models.CheckConstraint(
+                condition=Q(severity__gte=1, severity__lte=10), name="regret_severity"
+            ),
         ]
         indexes = [
             models.Index(fields=["tenant", "policy", "created_at"], name="regret_of_policy"),
@@ -367,5 +414,3 @@ class TimelineView(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.user_id} saw {self.incident_id}"
-
-

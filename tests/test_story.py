@@ -72,7 +72,8 @@ def approve_what_waits(rita: APIClient, type: str) -> int:
 
 
 def test_a_failure_becomes_a_rule_that_prevents_the_next_one(  # noqa: PLR0915 - one story
-    api: Callable[..., APIClient]) -> None:
+    api: Callable[..., APIClient],
+) -> None:
     acme = factories.tenant("acme")
     scout_api = api(factories.agent_token(acme))
     rita = api(factories.person_token(acme, factories.member(acme, "rita", "reviewer")))
