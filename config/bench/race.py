@@ -111,6 +111,8 @@ class Observer:
 
     def run(self, script: str) -> None:
         self._connection.execute(script.encode())
+        # A script may have gone into a schema of its own.
+        self._connection.execute("RESET search_path")
 
     def spans(self, racer: Racer, since: datetime) -> list[float]:
         rows = self._connection.execute(racer.spans.encode(), {"since": since}).fetchall()
