@@ -293,6 +293,9 @@ UNFOLD = {
     "SITE_HEADER": "Antibody",
     "SITE_URL": "/console/",
     "SITE_SYMBOL": "vaccines",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("antibody.svg")}
+    ],
     "SHOW_VIEW_ON_SITE": True,
     "SHOW_HISTORY": False,
     "STYLES": [lambda request: static("admin.css")],

@@ -93,6 +93,8 @@ OPERATIONS = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/console/"), name="home"),
+    path("console", RedirectView.as_view(url="/console/")),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("api/v1/", include([*GUARD, *INTEGRATION, *OPERATIONS, *router.urls])),
     re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path("^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

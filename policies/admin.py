@@ -48,7 +48,6 @@ class PolicyAdmin(RecordAdmin):
         "tool",
         "version",
         "confidence",
-        "source",
         "when",
         "story",
     )

@@ -36,7 +36,7 @@
 
   /* --- Fragments: each replaces the element of its id, or goes where its data-into says ---------------- */
 
-  const held = new Map(); // fragments that wait until nobody types in what they would replace
+  const held = new Map(); // fragments that wait until what they would replace is no longer busy
 
   function patch(html) {
     const template = document.createElement("template");
@@ -48,14 +48,17 @@
   function place(fresh) {
     const old = document.getElementById(fresh.id);
     if (!old) return insert(fresh);
-    if (isTypedIn(old)) return held.set(fresh.id, fresh);
+    if (isBusy(old)) return held.set(fresh.id, fresh);
+    const at = document.activeElement;
+    const chosen = chosenIn(old);
     keepOpen(old, fresh);
     keepDecided(old, fresh);
+    keepAnswers(old, fresh);
     if (old.isEqualNode(fresh)) return;
-    const chosen = chosenIn(old);
     old.replaceWith(fresh);
     announce(fresh, "changed");
-    if (chosen) document.getElementById(chosen)?.focus({ preventScroll: true });
+    const focused = fresh.contains(at) ? at : chosen && document.getElementById(chosen);
+    if (focused) focused.focus({ preventScroll: true });
   }
 
   function insert(fresh) {
@@ -75,10 +78,11 @@
     element.addEventListener("animationend", () => element.classList.remove("is-" + how), { once: true });
   }
 
-  const isTypedIn = (element) => {
-    const at = document.activeElement;
-    return element.contains(at) && (at.matches("textarea, select") || (at.matches("input") && at.value !== ""));
+  // While an answer is under way or being typed: what came of it must find its place.
+  const isBusy = (element) => {
+    return element.querySelector(".htmx-request") !== null || (isTyping(element) && !element.querySelector("[data-question]"));
   };
+  const isTyping = (element) => element.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
   const chosenIn = (element) => element.contains(document.activeElement) && document.activeElement.closest("[id]")?.id;
   const keepOpen = (old, fresh) =>
     old.querySelectorAll("details").forEach((details, place) => {
@@ -86,19 +90,30 @@
       if (same && details.open) same.open = true;
     });
 
+  // (Answers are swapped with settle:0ms: while htmx settles, a new element still has its predecessor's class.)
   // What somebody just decided stays where it was, with what came of it, until the page is left.
   function keepDecided(old, fresh) {
     for (const decided of old.querySelectorAll(":scope > .decided")) {
+      const stale = fresh.querySelector("#" + CSS.escape(decided.id));
+      if (stale) { stale.replaceWith(decided.cloneNode(true)); continue; }
       let next = decided.nextElementSibling;
       while (next && !fresh.querySelector("#" + CSS.escape(next.id || "none"))) next = next.nextElementSibling;
       fresh.insertBefore(decided.cloneNode(true), next ? fresh.querySelector("#" + CSS.escape(next.id)) : null);
     }
   }
 
+  // A question that somebody has begun to answer keeps what was filled in.
+  function keepAnswers(old, fresh) {
+    for (const question of old.querySelectorAll("[data-question]")) {
+      const begun = isTyping(question) || [...question.querySelectorAll("input:not([type=hidden])")].some((each) => each.type === "checkbox" ? each.checked : each.value);
+      if (begun) fresh.querySelector("#" + CSS.escape(question.id))?.replaceWith(question);
+    }
+  }
+
   function release() {
     for (const [id, fresh] of [...held]) {
       const old = document.getElementById(id);
-      if (old && isTypedIn(old)) continue;
+      if (old && isBusy(old)) continue;
       held.delete(id);
       place(fresh);
     }
@@ -182,7 +197,8 @@
     document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleTheme);
     document.addEventListener("change", (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });
     document.addEventListener("keydown", key);
-    document.addEventListener("focusout", () => setTimeout(release));
+    for (const over of ["focusout", "htmx:afterRequest", "htmx:afterSettle"])
+      document.addEventListener(over, () => setTimeout(release));
     document.addEventListener("htmx:load", (event) => { tellTimes(event.detail.elt); moveOn(event); });
   });
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..screens import links
 register = template.Library()
 
 NONE = "\u2013"
+ID = re.compile("[a-z]{3,4}_[0-9a-z]{26}")
+WIDE_TEXT = 30
 LONG_TEXT = 120
 MOST_INLINE = 12
 
@@ -64,9 +67,25 @@ def admin_url(record_id: str | None) -> str:
 
 @register.filter
 def in_order(shown: Any) -> list[tuple[str, Any]]:
-    """The facts of a question, short ones first: the database keeps no order of its own."""
+    """The facts of a question: what reads in a line first, ids after it, then what needs a box of its own.
+
+    The database keeps no order of its own.
+    """
     facts = shown.items() if isinstance(shown, dict) else [("shown", shown)]
-    return sorted(facts, key=lambda fact: (is_long(fact[1]), is_flat(fact[1]), fact[0]))
+    return sorted(
+        facts, key=lambda fact: (is_long(fact[1]), is_id(fact[1]), not is_wide(fact[1]), fact[0])
+    )
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value is one of our ids, which say little to a person."""
+    return isinstance(value, str) and ID.fullmatch(value) is not None
+
+
+@register.filter
+def is_wide(value: Any) -> bool:
+    """Whether a value reads better over two columns."""
+    return isinstance(value, str) and len(value) > WIDE_TEXT and not is_id(value)
 
 
 @register.filter

@@ -201,6 +201,9 @@ def test_what_somebody_types_survives_a_live_update(open_page: Open, tenant: Ten
         tell(other.trace_id, "waiting", "waits", actor=LOOP)
     expect(page.locator("#badge")).to_have_text("2")
     assert page.locator(f"#{asked.id} input[name=reason]").input_value() == "half a sen"
+    page.locator("h1").click()
+    expect(page.locator("[data-question]")).to_have_count(2)
+    assert page.locator(f"#{asked.id} input[name=reason]").input_value() == "half a sen"
 
 
 @pytest.mark.parametrize("looks", ["light", "dark", "phone"])

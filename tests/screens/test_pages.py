@@ -41,8 +41,11 @@ def test_who_belongs_to_no_tenant_is_told_so(db: None):
     assert "You belong to no tenant" in response.content.decode()
 
 
-def test_the_front_door_leads_to_the_console(db: None):
-    assert Client().get("/")["Location"] == "/console/"
+@pytest.mark.parametrize(
+    ("door", "room"), [("/", "/console/"), ("/console", "/console/"), ("/admin", "/admin/")]
+)
+def test_every_door_leads_inside(db: None, door: str, room: str):
+    assert Client().get(door)["Location"] == room
 
 
 def test_an_empty_tenant_is_told_how_to_connect_an_agent(visit: Visit):
