@@ -12,11 +12,14 @@ from django.db.models import Case, Model, QuerySet, When
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from . import checkpoints, models, revert, tenants, tokens
 from .actors import Actor
 from .loop import verbs as loop
+from .loop.bridges import bridges
 from .models import Checkpoint, LoopStep, LoopTrace, Membership, Role, User
+from .models.switches import WHOLE_LOOP
 from .screens.admin_base import (
     BADGES,
     EvidenceAdmin,
@@ -379,6 +382,18 @@ class GlobalSwitchAdmin(GlobalAdmin):
     """The switches that are stronger than every tenant's own."""
 
     list_display = ("name", "on", "reason")
+
+    def save_model(
+        self, request: HttpRequest, obj: models.GlobalSwitch, form: Any, change: Any
+    ) -> None:
+        loop.set_switch_everywhere(obj.name, on=obj.on, actor=actor_of(request), reason=obj.reason)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "name":
+            names = [WHOLE_LOOP, *bridges()]
+            choices = [(name, name.replace("_", " ")) for name in names]
+            return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @admin.register(User)

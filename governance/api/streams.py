@@ -25,7 +25,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHt
 from ..access.authentication import identify
 from ..database.tenancy import tenant_scope
 from ..models import LoopEvent
-from ..story.live import group_of_trace
+from ..story import live
 from ..story.progress import progress
 from ..story.timeline import NoStory, entry, newest_trace
 
@@ -116,9 +116,10 @@ def _problem(status: int, code: str, detail: str) -> HttpResponseBase:
 
 
 async def _stream(follower: Follower) -> AsyncIterator[bytes]:
+    live.use_loop(asyncio.get_running_loop())
     layer = get_channel_layer()
     channel = await layer.new_channel()
-    group = group_of_trace(follower.trace_id)
+    group = live.group_of_trace(follower.trace_id)
     with suppress(Exception):
         await layer.group_add(group, channel)
     clock = asyncio.get_running_loop().time

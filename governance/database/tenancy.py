@@ -45,6 +45,16 @@ def leave_tenant(token: Token[str | None] | None = None) -> None:
 
 
 @contextmanager
+def outside_tenants() -> Iterator[None]:
+    """No tenant for a while, for what is done to each of them in turn; the transaction stays the same."""
+    token = _tenant.set(None)
+    try:
+        yield
+    finally:
+        _tenant.reset(token)
+
+
+@contextmanager
 def tenant_scope(tenant_id: str) -> Iterator[str]:
     """One transaction in which exactly this tenant's rows exist.
 

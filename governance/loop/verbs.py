@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import Max
 
 from .. import ledger
 from ..actors import Actor
-from ..models import LoopStep, LoopTrace, Stage, Switch
+from ..database.tenancy import outside_tenants, tenant_scope
+from ..models import GlobalSwitch, LoopStep, LoopTrace, Stage, Switch, Tenant
 from ..models.switches import WHOLE_LOOP
 from ..refusals import Conflict, Invalid
 from ..story.events import tell
@@ -127,19 +129,48 @@ def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
     trace.state = LoopTrace.State.REVERTED
 
 
+def set_switch_everywhere(name: str, *, on: bool, actor: Actor, reason: str) -> GlobalSwitch:
+    """The same for every tenant, by who runs the server; each tenant's ledger tells of it.
+
+    Raises Invalid for a name that is no switch.
+    """
+    _check_switch(name)
+    with transaction.atomic(), outside_tenants():
+        switch, _ = GlobalSwitch.objects.update_or_create(
+            name=name, defaults={"on": on, "reason": reason}
+        )
+        for tenant_id in list(Tenant.objects.values_list("id", flat=True)):
+            with tenant_scope(tenant_id):
+                ledger.append(
+                    f"switch.everywhere.{'on' if on else 'off'}", name, actor=actor, reason=reason
+                )
+                if on:
+                    _let_go_on(name)
+    return switch
+
+
 def set_switch(name: str, *, on: bool, actor: Actor, reason: str) -> Switch:
     """Turn the tenant's switch of the whole loop or of one stage; on lets the waiting steps go on.
 
     Raises Invalid for a name that is neither.
     """
+    _check_switch(name)
+    switch, _ = Switch.objects.update_or_create(name=name, defaults={"on": on, "reason": reason})
+    ledger.append(f"switch.{'on' if on else 'off'}", name, actor=actor, reason=reason)
+    if on:
+        _let_go_on(name)
+    return switch
+
+
+def _check_switch(name: str) -> None:
     if name != WHOLE_LOOP and name not in bridges():
         raise Invalid(
             f"There is no switch {name!r}; there are {', '.join([WHOLE_LOOP, *bridges()])}.",
             field="name",
         )
-    switch, _ = Switch.objects.update_or_create(name=name, defaults={"on": on, "reason": reason})
-    ledger.append(f"switch.{'on' if on else 'off'}", name, actor=actor, reason=reason)
-    if on:
-        for stage in bridges() if name == WHOLE_LOOP else [name]:
-            queue.resume(f"switch:{stage}")
-    return switch
+
+
+def _let_go_on(name: str) -> None:
+    """Wake what waits for a switch; a step that finds another one off waits again."""
+    for stage in bridges() if name == WHOLE_LOOP else [name]:
+        queue.resume(f"switch:{stage}")

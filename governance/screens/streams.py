@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from ..access.middleware import SESSION_KEY
 from ..database.tenancy import tenant_scope
 from ..models import LoopTrace, Membership
+from ..story import live
 from ..story.live import group_of_tenant, group_of_trace
 from . import feeds
 
@@ -85,6 +86,7 @@ def _after(request: HttpRequest) -> int:
 async def _messages(
     read: Callable[[], list[str]], still_in: Callable[[], bool], group: str, seen: feeds.Seen
 ) -> AsyncIterator[bytes]:
+    live.use_loop(asyncio.get_running_loop())
     clock = asyncio.get_running_loop().time
     ends, beat = clock() + LONGEST_SECONDS, clock() + BEAT_SECONDS
     yield b"retry: 1000\n\n"

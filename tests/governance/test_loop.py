@@ -266,6 +266,21 @@ def test_a_switched_off_stage_waits_and_goes_on_when_it_is_on_again(tenant: Tena
     assert seen(tenant, trace).state == LoopTrace.State.COMPLETE
 
 
+def test_a_stage_that_is_off_everywhere_waits_in_every_tenant(tenant: Tenant) -> None:
+    other = factories.tenant("umbra")
+    loop.set_switch_everywhere("loop", on=False, actor=COMMAND, reason="an upgrade")
+    traces = [(each, begin(each)) for each in (tenant, other)]
+    run_ready()
+    assert {seen(*each).failure_state for each in traces} == {"switched_off"}
+
+    # Who does it may be at work in one of them.
+    with tenant_scope(tenant.id):
+        loop.set_switch_everywhere("loop", on=True, actor=COMMAND, reason="done")
+        assert LedgerEntry.objects.filter(kind="switch.everywhere.on").count() == 1
+    run_ready()
+    assert {seen(*each).state for each in traces} == {LoopTrace.State.COMPLETE}
+
+
 def test_a_reverted_loop_is_undone_once(tenant: Tenant) -> None:
     trace = begin(tenant)
     run_ready()
