@@ -59,10 +59,12 @@ def measure(tenant: Tenant, *, loops: int, say: Say) -> dict[str, Any]:
 def _cheapest(laps: Iterable[Lap]) -> dict[str, float]:
     """The least of each: what else runs on the machine only ever adds."""
     laps = list(laps)
-    loops = laps[0].loops
-    cost = {"ms": round(1_000 * min(lap.seconds for lap in laps) / loops, 3)}
-    cpu = [lap.worker_cpu + lap.postgres_cpu for lap in laps if lap.postgres_cpu is not None]
-    return cost | ({"cpu_ms": round(1_000 * min(cpu) / loops, 3)} if cpu else {})
+    seen = [lap for lap in laps if lap.postgres_cpu is not None]
+    costs = {"ms": [lap.seconds for lap in laps], "worker_cpu_ms": [lap.worker_cpu for lap in laps]}
+    if seen:
+        costs["postgres_cpu_ms"] = [lap.postgres_cpu or 0.0 for lap in seen]
+        costs["cpu_ms"] = [lap.worker_cpu + (lap.postgres_cpu or 0.0) for lap in seen]
+    return {name: round(1_000 * min(each) / laps[0].loops, 3) for name, each in costs.items()}
 
 
 Originals = Mapping[type[models.Model], list[str]]
