@@ -161,6 +161,10 @@ ANTIBODY_LOOP = "config.loop"
 # --- The database -----------------------------------------------------------------------------------------
 
 DATABASES = {"default": address(os.environ, DATA_DIR)}
+# Planning took half of a short statement's time: let the server keep the plans of a connection. A pooler
+# that hands connections round between transactions must know about that (pgbouncer does from 1.21 on).
+if truth("ANTIBODY_PREPARED", "true"):
+    DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 2}
 # Connections that a whole process shares; 0: each thread keeps its own.
 POOL = whole_number("ANTIBODY_POOL", 0, 0, 1_000)
 if POOL:
