@@ -12,12 +12,13 @@ import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
-from psycopg import sql
+from psycopg import pq, sql
 
 from config.database import as_owner
 
 NAME = "antibody_bench"
 LEAVING_SECONDS = 20.0
+_LIBPQ = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
 def use() -> None:
@@ -37,7 +38,8 @@ def dsn(*, owner: bool = False, name: str = NAME) -> dict[str, Any]:
         "user": login["USER"],
         "password": login["PASSWORD"],
         "dbname": name,
-        **{key: value for key, value in login["OPTIONS"].items() if key != "pool"},
+        # Django's own options (pool, server_side_binding) stand beside libpq's.
+        **{key: value for key, value in login["OPTIONS"].items() if key in _LIBPQ},
     }
     return {key: str(value) for key, value in found.items() if value}
 

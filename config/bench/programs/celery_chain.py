@@ -15,6 +15,7 @@ from multiprocessing import Value
 from typing import Any
 
 import django
+import redis
 from celery import Celery, chain
 from celery.signals import worker_ready
 from django.conf import settings
@@ -154,10 +155,18 @@ def _add_statements(count: int) -> None:
         _statements.value += count
 
 
+def _forget_queues() -> None:
+    """Kombu keeps its bindings for ever; ours are of no use to anybody."""
+    with redis.Redis.from_url(os.environ["BENCH_REDIS"]) as client:
+        for key in client.scan_iter(f"_kombu.binding*{QUEUE}-{os.getpid()}-*"):
+            client.delete(key)
+
+
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _obey(sender: Any, **_: Any) -> None:
     def obey() -> None:
         serve(CeleryChain(sender), lambda: _statements.value)
+        _forget_queues()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=obey, name="harness", daemon=True).start()
