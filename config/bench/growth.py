@@ -130,7 +130,7 @@ def _copy(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)}"  # noqa: S608 - names of models
-            f" FROM {table} source, generate_series(%s, %s) n WHERE source.id = ANY(%s)",
+            f" FROM {table} source, generate_series(%s::integer, %s::integer) n WHERE source.id = ANY(%s)",
             [*numbers, ids],
         )
 
