@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
@@ -59,30 +58,25 @@ def report(  # noqa: PLR0913 - a report has as many parts as there is to say
             f"occurred_at lies more than {MOST_AHEAD.days} day in the future.", field="occurred_at"
         )
     agent = identity.see_agent(agent, actor=actor) if isinstance(agent, str) else agent
-    if source_key is not None and (known := _known(source, source_key)):
+    incident = Incident(
+        agent=agent,
+        run=run,
+        error_type=error_type,
+        message=message,
+        tool=tool,
+        arguments=_arguments(arguments, context),
+        category=category,
+        severity=severity,
+        context=dict(context or {}),
+        source=source,
+        source_key=source_key,
+        simulated=simulated,
+        **({"occurred_at": occurred_at} if occurred_at else {}),
+    )
+    # The constraint says who was first, whether that was a moment ago or is happening now.
+    Incident.objects.bulk_create([incident], ignore_conflicts=source_key is not None)
+    if source_key is not None and (known := _other(incident)):
         return known
-    try:
-        with transaction.atomic():
-            incident = Incident.objects.create(
-                agent=agent,
-                run=run,
-                error_type=error_type,
-                message=message,
-                tool=tool,
-                arguments=_arguments(arguments, context),
-                category=category,
-                severity=severity,
-                context=dict(context or {}),
-                source=source,
-                source_key=source_key,
-                simulated=simulated,
-                **({"occurred_at": occurred_at} if occurred_at else {}),
-            )
-    except IntegrityError:
-        # Another process opened it between our look and our write: the constraint decides who was first.
-        if source_key is not None and (known := _known(source, source_key)):
-            return known
-        raise
     trace = loop.begin_first(
         incident.id,
         headline=str(incident),
@@ -117,9 +111,10 @@ def newest_trace(incident_id: str) -> LoopTrace:
     return trace
 
 
-def _known(source: str, source_key: str) -> Opened | None:
-    incident = Incident.objects.filter(source=source, source_key=source_key).first()
-    return Opened(incident, newest_trace(incident.id), False) if incident else None
+def _other(incident: Incident) -> Opened | None:
+    """What was opened before under the same source and key; None when this one was."""
+    kept = Incident.objects.get(source=incident.source, source_key=incident.source_key)
+    return None if kept.pk == incident.pk else Opened(kept, newest_trace(kept.id), False)
 
 
 def _arguments(

@@ -52,6 +52,18 @@ def claim(limit: int = BATCH, *, suspects: bool = False, seconds: float = LEASE_
     )
 
 
+def begin(trace: dict[str, Any], *, step_id: str, stage: str, event: dict[str, Any]) -> None:
+    """Write a trace, its first step, ready, and its first event; and wake every sweeper on commit.
+
+    One statement, because every report of a failure waits for it. ``trace`` has id, tenant, incident,
+    generation, headline and simulated; ``event`` id, type, stage, headline, subject, actor and details.
+    """
+    values = {f"event_{name}": value for name, value in event.items()} | trace
+    values["event_details"] = json.dumps(event["details"])
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, {**values, "step": step_id, "first": stage, "channel": CHANNEL})
+
+
 def fence(token: str, works: Sequence[Work]) -> tuple[set[str], bool]:
     """Lock the steps that are still ours; also says whether the stage is switched off for this tenant.
 
@@ -170,6 +182,26 @@ def _wake(condition: str, params: list[Any], *states: str) -> int:
 def _facts(output: Any) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads(output) if isinstance(output, str) else output
     return facts
+
+
+_BEGIN = """
+WITH begun AS (
+    INSERT INTO governance_looptrace (id, tenant_id, incident_id, generation, headline, state, stage,
+                                      failure_state, waited, simulated)
+    VALUES (%(id)s, %(tenant)s, %(incident)s, %(generation)s, %(headline)s, 'running', %(event_stage)s,
+            '', false, %(simulated)s)
+), stepped AS (
+    INSERT INTO governance_loopstep (id, tenant_id, trace_id, stage, state, attempts, failures, max_attempts,
+                                     claim_token, waits_for, failure_state, error, output)
+    VALUES (%(step)s, %(tenant)s, %(id)s, %(first)s, 'ready', 0, 0, 5, '', '', '', '', '{}')
+), told AS (
+    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, simulated,
+                                      details)
+    VALUES (%(event_id)s, %(tenant)s, %(id)s, %(event_type)s, %(event_stage)s, %(event_headline)s,
+            %(event_subject)s, %(event_actor)s, %(simulated)s, %(event_details)s::jsonb)
+)
+SELECT pg_notify(%(channel)s, '')
+"""
 
 
 _FINISH = """

@@ -7,10 +7,12 @@ from django.db.models import Max
 
 from .. import ledger
 from ..actors import Actor
-from ..database.tenancy import outside_tenants, tenant_scope
+from ..database.tenancy import outside_tenants, required_tenant, tenant_scope
+from ..ids import new_id
 from ..models import GlobalSwitch, LoopStep, LoopTrace, Stage, Switch, Tenant
 from ..models.switches import WHOLE_LOOP
 from ..refusals import Conflict, Invalid
+from ..story import live
 from ..story.events import tell
 from . import queue
 from .bridges import bridges
@@ -61,22 +63,39 @@ def _begin(
     details: dict[str, object],
     simulated: bool,  # noqa: FBT001 - the private half of two verbs that name it
 ) -> LoopTrace:
-    trace = LoopTrace.objects.create(
-        incident_id=incident_id, generation=generation, headline=headline[:300], simulated=simulated
-    )
-    step = LoopStep.objects.create(trace=trace, stage=next(iter(bridges())))
-    tell(
-        trace.id,
-        Stage.INCIDENT_CREATED,
-        headline,
-        subject=incident_id,
-        actor=actor,
-        stage=Stage.INCIDENT_CREATED,
-        details=details,
+    trace = LoopTrace(
+        id=new_id("trc"),
+        tenant_id=required_tenant(),
+        incident_id=incident_id,
+        generation=generation,
+        headline=headline[:300],
         simulated=simulated,
     )
-    queue.notify()
-    hint(step.stage, step.id)
+    step_id, stage = new_id("stp"), next(iter(bridges()))
+    queue.begin(
+        {
+            "id": trace.id,
+            "tenant": trace.tenant_id,
+            "incident": incident_id,
+            "generation": generation,
+            "headline": trace.headline,
+            "simulated": simulated,
+        },
+        step_id=step_id,
+        stage=stage,
+        event={
+            "id": new_id("evt"),
+            "type": Stage.INCIDENT_CREATED.value,
+            "stage": Stage.INCIDENT_CREATED.value,
+            "headline": trace.headline,
+            "subject": incident_id,
+            "actor": str(actor),
+            "details": details,
+        },
+    )
+    live.publish_after_commit(trace.tenant_id, [trace.id])
+    hint(stage, step_id)
+    trace._state.adding = False  # noqa: SLF001 - it is in the database, though the ORM did not put it there
     return trace
 
 
