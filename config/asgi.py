@@ -7,8 +7,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("ANTIBODY_POOL", "24")
 
 from django.core.asgi import get_asgi_application
+from servestatic import ServeStaticASGI
 
 from .database import prepare_from_settings
+from .statics import with_static
 
 prepare_from_settings()
-application = get_asgi_application()
+application = with_static(ServeStaticASGI, get_asgi_application())

@@ -17,7 +17,9 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from servestatic import ServeStaticASGI
 
+from config.statics import with_static
 from governance.actors import LOOP
 from governance.database.tenancy import tenant_scope
 from governance.models import Checkpoint, LoopTrace, Tenant
@@ -65,7 +67,10 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
-            ASGIHandler(), lifespan="off", log_level="warning", timeout_graceful_shutdown=1
+            with_static(ServeStaticASGI, ASGIHandler()),
+            lifespan="off",
+            log_level="warning",
+            timeout_graceful_shutdown=1,
         )
     )
 
