@@ -20,7 +20,8 @@ class Work:
     """One claimed step: what a bridge is given.
 
     ``facts`` is what the earlier bridges of this loop found, ids mostly (``match_id``, ``pattern_id``, ``band`` …).
-    ``answer`` is what ``ask`` returned, None where nothing was asked.
+    ``answer`` is what ``ask`` returned, None where nothing was asked. ``at_hand`` are records that earlier bridges of
+    the same transaction read or wrote, by name: a bridge saves a query with them and must do without.
     """
 
     step_id: str
@@ -31,6 +32,17 @@ class Work:
     facts: Facts
     attempts: int = 1
     answer: Any = None
+    at_hand: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether somebody took this step before and did not finish it."""
+        return self.attempts > 1
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it has announced what it asks outside, and not landed since."""
+        return "ask" in self.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,8 @@ class Told:
 class GoOn:
     """The stage is done. ``facts`` are added to what the next bridge is given; ``headline`` says what happened.
 
-    ``failure_state`` marks a weakness that the story carries on with, such as match_low_confidence.
+    ``failure_state`` marks a weakness that the story carries on with, such as match_low_confidence. ``at_hand`` is
+    handed to the next bridge where it lands in the same transaction.
     """
 
     headline: str
@@ -56,6 +69,7 @@ class GoOn:
     facts: Facts = field(default_factory=dict)
     failure_state: str = ""
     events: Sequence[Told] = ()
+    at_hand: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

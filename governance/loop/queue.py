@@ -14,7 +14,8 @@ from typing import Any
 
 from django.db import connection
 
-from .bridges import Work
+from ..models.switches import WHOLE_LOOP
+from .bridges import Work, bridges
 
 LEASE_SECONDS = 5.0
 BATCH = 40
@@ -64,29 +65,17 @@ def begin(trace: dict[str, Any], *, step_id: str, stage: str, event: dict[str, A
         cursor.execute(_BEGIN, {**values, "step": step_id, "first": stage, "channel": CHANNEL})
 
 
-def fence(token: str, works: Sequence[Work]) -> tuple[set[str], bool]:
-    """Lock the steps that are still ours; also says whether the stage is switched off for this tenant.
+def fence(token: str, works: Sequence[Work]) -> tuple[set[str], set[str]]:
+    """Lock the steps that are still ours; also says which stages of the loop are switched off for this tenant.
 
-    What is missing in the answer was lost to somebody else and must be discarded.
+    What is missing in the answer was lost to somebody else and must be discarded. Where the whole loop is switched
+    off, so is every stage of it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id,
-                   EXISTS (SELECT FROM governance_switch WHERE name = ANY(%(names)s) AND NOT "on")
-                   OR EXISTS (SELECT FROM governance_globalswitch WHERE name = ANY(%(names)s) AND NOT "on")
-              FROM governance_loopstep
-             WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running'
-             ORDER BY id FOR NO KEY UPDATE
-            """,
-            {
-                "names": ["loop", works[0].stage],
-                "ids": [work.step_id for work in works],
-                "token": token,
-            },
-        )
+        cursor.execute(_FENCE, {"ids": [work.step_id for work in works], "token": token})
         rows = cursor.fetchall()
-    return {row[0] for row in rows}, any(row[1] for row in rows)
+    off = set(rows[0][1]) if rows else set()
+    return {row[0] for row in rows}, set(bridges()) if WHOLE_LOOP in off else off
 
 
 def is_switched_off(stage: str) -> bool:
@@ -96,22 +85,34 @@ def is_switched_off(stage: str) -> bool:
         for table in ("governance_switch", "governance_globalswitch"):
             cursor.execute(
                 f'SELECT "on" FROM {table} WHERE name = ANY(%s) FOR SHARE',  # noqa: S608 - a fixed name
-                (["loop", stage],),
+                ([WHOLE_LOOP, stage],),
             )
             off += sum(not on for (on,) in cursor.fetchall())
     return off > 0
 
 
-def finish(token: str, finished: Sequence[dict[str, Any]]) -> None:
-    """Write what came of fenced steps: the step, the next step (already claimed), the trace, the events.
+def finish(
+    token: str,
+    steps: Sequence[dict[str, Any]],
+    traces: Sequence[dict[str, Any]],
+    events: Sequence[dict[str, Any]],
+) -> None:
+    """Write what came of fenced steps, in one statement.
 
-    One statement for all of them. Each row: id, state, waits_for, failure_state, error, output, lease (seconds,
-    for a step that stays running), available (seconds from now, for a ready one), failures, trace, tenant,
-    trace_state, stage, next (id and stage of the next step or None), next_output, events.
+    Each step: id, tenant, trace, stage, is_new (it began in this transaction), state, attempts, failures, waits_for,
+    failure_state, error, output, lease (seconds, counts where it is running) and available (seconds from now, counts
+    where it is ready). Each trace, once: id, tenant, state, stage (empty where it stays) and failure_state. Each event:
+    id, tenant, trace, type, stage, headline, subject, actor and details.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _FINISH, {"rows": json.dumps(finished), "token": token, "lease": LEASE_SECONDS}
+            _FINISH,
+            {
+                "steps": json.dumps(steps),
+                "traces": json.dumps(traces),
+                "events": json.dumps(events),
+                "token": token,
+            },
         )
 
 
@@ -204,43 +205,53 @@ SELECT pg_notify(%(channel)s, '')
 """
 
 
+_FENCE = """
+SELECT id, ARRAY(SELECT name::text FROM governance_switch WHERE NOT "on"
+                 UNION SELECT name::text FROM governance_globalswitch WHERE NOT "on")
+  FROM governance_loopstep
+ WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running'
+ ORDER BY id FOR NO KEY UPDATE
+"""
+
+
 _FINISH = """
-WITH done AS (
-    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row(
-        id text, state text, waits_for text, failure_state text, error text, output jsonb, lease float8,
-        available float8, failures int, attempts int, trace text, tenant text, trace_state text, stage text,
-        trace_failure text, next_id text, next_stage text, events jsonb)
+WITH landed AS (
+    SELECT *,
+           CASE state WHEN 'running' THEN %(token)s ELSE '' END AS held_by,
+           CASE state WHEN 'running' THEN clock_timestamp() + make_interval(secs => lease) END AS held_until,
+           CASE WHEN state IN ('done', 'failed', 'dead') THEN clock_timestamp() END AS ended_at
+      FROM jsonb_to_recordset(%(steps)s::jsonb) AS step(
+           id text, tenant text, trace text, stage text, is_new boolean, state text, attempts int, failures int,
+           waits_for text, failure_state text, error text, output jsonb, lease float8, available float8)
 ), stepped AS (
     UPDATE governance_loopstep step
-       SET state = done.state, waits_for = done.waits_for, failure_state = done.failure_state,
-           error = done.error, output = done.output, failures = done.failures, attempts = done.attempts,
-           claim_token = CASE done.state WHEN 'running' THEN step.claim_token ELSE '' END,
-           lease_until = CASE done.state WHEN 'running'
-                              THEN clock_timestamp() + make_interval(secs => done.lease) END,
-           available_at = CASE done.state WHEN 'ready'
-                               THEN clock_timestamp() + make_interval(secs => done.available)
-                               ELSE step.available_at END,
-           finished_at = CASE WHEN done.state IN ('done', 'failed', 'dead') THEN clock_timestamp() END
-      FROM done WHERE step.id = done.id AND step.tenant_id = done.tenant
-), followed AS (
+       SET state = landed.state, waits_for = landed.waits_for, failure_state = landed.failure_state,
+           error = landed.error, output = landed.output, failures = landed.failures, attempts = landed.attempts,
+           claim_token = held_by, lease_until = held_until, finished_at = ended_at,
+           available_at = CASE landed.state WHEN 'ready'
+                               THEN clock_timestamp() + make_interval(secs => available)
+                               ELSE step.available_at END
+      FROM landed WHERE NOT is_new AND step.id = landed.id AND step.tenant_id = landed.tenant
+), begun AS (
     INSERT INTO governance_loopstep (id, tenant_id, trace_id, stage, state, attempts, failures, max_attempts,
-                                     lease_until, claim_token, waits_for, failure_state, error, output)
-    SELECT next_id, tenant, trace, next_stage, 'running', 1, 0, 5,
-           clock_timestamp() + make_interval(secs => %(lease)s), %(token)s, '', '', '', output
-      FROM done WHERE next_id IS NOT NULL
+                                     lease_until, claim_token, waits_for, failure_state, error, output, finished_at)
+    SELECT id, tenant, trace, stage, state, attempts, failures, 5,
+           held_until, held_by, waits_for, failure_state, error, output, ended_at
+      FROM landed WHERE is_new
 ), told AS (
     INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, simulated,
                                       details)
-    SELECT event.id, done.tenant, event.trace, event.type, done.stage, event.headline, event.subject, event.actor,
-           false, event.details
-      FROM done, jsonb_to_recordset(done.events) AS event(
-           id text, trace text, type text, headline text, subject text, actor text, details jsonb)
+    SELECT id, tenant, trace, type, stage, headline, subject, actor, false, details
+      FROM jsonb_to_recordset(%(events)s::jsonb) AS event(
+           id text, tenant text, trace text, type text, stage text, headline text, subject text, actor text,
+           details jsonb)
 )
 UPDATE governance_looptrace trace
-   SET state = done.trace_state,
-       stage = CASE done.state WHEN 'done' THEN done.stage ELSE trace.stage END,
-       failure_state = done.trace_failure,
-       waited = trace.waited OR done.state = 'waiting',
-       ended_at = CASE WHEN done.trace_state IN ('complete', 'stopped', 'dead') THEN clock_timestamp() END
-  FROM done WHERE trace.id = done.trace AND trace.tenant_id = done.tenant
+   SET state = now.state,
+       stage = CASE now.stage WHEN '' THEN trace.stage ELSE now.stage END,
+       failure_state = now.failure_state,
+       waited = trace.waited OR now.state = 'waiting',
+       ended_at = CASE WHEN now.state IN ('complete', 'stopped', 'dead') THEN clock_timestamp() END
+  FROM jsonb_to_recordset(%(traces)s::jsonb) AS now(id text, tenant text, state text, stage text, failure_state text)
+ WHERE trace.id = now.id AND trace.tenant_id = now.tenant
 """
