@@ -10,7 +10,7 @@ from governance.models import FailureState
 from incidents.models import Incident
 
 from .models import PatternMatch
-from .services import match_incidents
+from .services import matches_of, recognise
 from .services.matching import SEEN_MOST
 
 # An event's headline has 300 characters, and what follows the name must not be cut off.
@@ -20,9 +20,14 @@ SHOWN_OF_NAME = 220
 def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     """Match the incidents of one tenant's loops; landing again finds the match that is there."""
     named = {work.incident_id for work in works}
-    incidents = Incident.objects.only("error_type", "tool", "message").in_bulk(named)
-    matches = match_incidents(incidents[work.incident_id] for work in works)
-    return {work.step_id: _outcome(matches.get(work.incident_id)) for work in works}
+    # Whole, with agent and run: the bridges that follow look at them again.
+    incidents = Incident.objects.select_related("agent", "run").in_bulk(named)
+    found = matches_of(incidents)
+    made = recognise(incidents[work.incident_id] for work in works if work.incident_id not in found)
+    return {
+        work.step_id: _outcome(found.get(work.incident_id), made.get(work.incident_id))
+        for work in works
+    }
 
 
 def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
@@ -32,7 +37,9 @@ def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
     """
 
 
-def _outcome(match: PatternMatch | None) -> Outcome:
+def _outcome(found: PatternMatch | None, made: PatternMatch | None) -> Outcome:
+    """What comes of one match; one that was made just now is handed on, for nothing rests on it yet."""
+    match = made or found
     if match is None:
         return Stop(
             FailureState.MATCH_FAILED,
@@ -51,6 +58,7 @@ def _outcome(match: PatternMatch | None) -> Outcome:
         failure_state=FailureState.MATCH_LOW_CONFIDENCE
         if match.band == PatternMatch.Band.WEAK
         else "",
+        hands_on=[made] if made else [],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from catalog.models import PatternMatch
 from governance.actors import Actor
 from governance.loop.bridges import GoOn, Outcome, Stop, Told, Work
 from governance.models import FailureState
@@ -30,11 +31,13 @@ def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
 
 
 def _case(work: Work) -> Case:
+    match = work.at_hand(PatternMatch)
     return Case(
         work.incident_id,
         work.trace_id,
         work.facts["pattern_id"],
         work.facts.get("recovery_id") or "",
+        match.incident if match else None,
     )
 
 
@@ -49,7 +52,7 @@ def _outcome(lesson: Lesson) -> Outcome:
     said = SAID[lesson.how].format(
         name=policy.name, count=lesson.confirmations, needed=lesson.needed
     )
-    return GoOn(said, policy.id, facts, events=_confirmation(lesson, said))
+    return GoOn(said, policy.id, facts, events=_confirmation(lesson, said), hands_on=[policy])
 
 
 def _confirmation(lesson: Lesson, said: str) -> list[Told]:

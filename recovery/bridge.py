@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from catalog.models import PatternMatch
 from governance import checkpoints
 from governance.actors import LOOP
 from governance.loop.bridges import Ask, GoOn, Outcome, Stop, Told, Wait, Work
@@ -29,7 +30,9 @@ def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     """Suggest a recovery for each incident that has none, and say how far each of them is."""
     known = _known(works)
     fresh = {_match(work): work for work in works if _match(work) not in known}
-    suggested = suggest_recoveries(fresh, {match: work.answer for match, work in fresh.items()})
+    suggested = suggest_recoveries(
+        _matches(fresh), {match: work.answer for match, work in fresh.items()}
+    )
     calls.intend(asking.SUGGESTION, map(asking.suggestion_key, suggested.ask_model))
     outcomes: dict[str, Outcome] = {}
     undecided: dict[str, Recovery] = {}
@@ -204,8 +207,22 @@ def _after_the_model_failed(outcome: Outcome, why: str) -> Outcome:
 
 
 def _known(works: Sequence[Work]) -> dict[str, Recovery]:
-    found = Recovery.objects.filter(match__in=[_match(work) for work in works])
+    # A match that was just made has none.
+    matches = [_match(work) for work in works if work.at_hand(PatternMatch) is None]
+    if not matches:
+        return {}
+    found = Recovery.objects.filter(match__in=matches)
     return {each.match_id: each for each in found.select_related("match__incident", "pattern")}
+
+
+def _matches(fresh: Mapping[str, Work]) -> list[PatternMatch]:
+    """These matches with incident and pattern, as they came from the bridge before or from the database."""
+    at_hand = {name: work.at_hand(PatternMatch) for name, work in fresh.items()}
+    found = [match for match in at_hand.values() if match is not None]
+    if len(found) < len(fresh):
+        away = PatternMatch.objects.filter(id__in=[n for n, match in at_hand.items() if not match])
+        found += away.select_related("incident", "pattern").defer("incident__context")
+    return found
 
 
 def _match(work: Work) -> str:

@@ -1,6 +1,6 @@
-"""How sure we are of a recovery, whether it may run by itself, and whether it worked."""
+"""How sure we are of a recovery, and whether it may run by itself."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from governance.rules import wilson_lower
 
@@ -71,23 +71,3 @@ def may_join(band: str, *, is_new: bool) -> bool:
     A weak match may be another failure altogether, and a pattern that this very incident opened has no past.
     """
     return band == "strong" or (band == "novel" and not is_new)
-
-
-def was_success(
-    *,
-    applied_at: datetime,
-    rolled_back_at: datetime | None,
-    recurred_at: datetime | None,
-    now: datetime,
-) -> bool | None:
-    """Whether an applied recovery helped; None while it is too early to say.
-
-    `recurred_at` is when its pattern first came back in that agent after it was applied. Coming
-    back within 24 h is a failure, later is not; a roll-back is a failure whenever it happens.
-    """
-    proven_at = applied_at + PROVING_TIME
-    if rolled_back_at is not None:
-        return False
-    if recurred_at is not None and applied_at <= recurred_at <= proven_at:
-        return False
-    return True if now > proven_at else None

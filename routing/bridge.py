@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from catalog.models import PatternMatch
 from governance.actors import Actor
 from governance.loop.bridges import GoOn, Outcome, Stop, Wait, Work
 from governance.models import FailureState
@@ -70,8 +71,11 @@ def _policies(works: Sequence[Work]) -> dict[str, Policy]:
 
     Held, so that whoever activates one waits for us and then finds the steps that wait for it.
     """
-    ids = {work.facts["policy_id"] for work in works if work.facts.get("policy_id")}
-    found: dict[str, Policy] = Policy.objects.defer(*_UNREAD).in_bulk(ids)
+    at_hand = [policy for work in works if (policy := work.at_hand(Policy))]
+    found: dict[str, Policy] = {policy.id: policy for policy in at_hand}
+    named = {work.facts["policy_id"] for work in works if work.facts.get("policy_id")}
+    if away := named - found.keys():
+        found |= Policy.objects.defer(*_UNREAD).in_bulk(away)
     idle = [policy.id for policy in found.values() if policy.state not in _SETTLED]
     if idle:
         held = Policy.objects.raw(
@@ -82,8 +86,12 @@ def _policies(works: Sequence[Work]) -> dict[str, Policy]:
 
 
 def _incidents(works: Sequence[Work]) -> dict[str, Incident]:
-    wanted = Incident.objects.select_related("agent").only("tool", "agent__name")
-    return wanted.in_bulk({work.incident_id for work in works})
+    matches = [match for work in works if (match := work.at_hand(PatternMatch))]
+    found = {match.incident_id: match.incident for match in matches}
+    if away := {work.incident_id for work in works} - found.keys():
+        wanted = Incident.objects.select_related("agent").only("tool", "agent__name")
+        found |= wanted.in_bulk(away)
+    return found
 
 
 def _not_in_force(policy: Policy | None) -> Outcome:

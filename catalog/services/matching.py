@@ -74,26 +74,38 @@ def match_incidents(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
     """Recognise incidents of the tenant in scope, in their order: the match of each, by incident id.
 
     An incident that has a match keeps it. One that came without an error type and a message is
-    missing from the answer. Where every failure is known it takes three statements, however many
-    incidents there are; they see one another, so their order decides which of them opens a pattern.
+    missing from the answer.
     """
     wanted = {incident.id: incident for incident in incidents}
+    found = matches_of(wanted)
+    return found | recognise(each for name, each in wanted.items() if name not in found)
+
+
+def matches_of(incident_ids: Iterable[str]) -> dict[str, PatternMatch]:
+    """The matches that these incidents have already, with their patterns, by incident id."""
     # Prefetched and not joined: nearly always there is none, and then no pattern is read.
-    matched = PatternMatch.objects.filter(incident_id__in=wanted).prefetch_related("pattern")
-    found = {match.incident_id: match for match in matched}
+    matched = PatternMatch.objects.filter(incident_id__in=list(incident_ids))
+    return {match.incident_id: match for match in matched.prefetch_related("pattern")}
+
+
+def recognise(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
+    """Write a match for each of these incidents, which have none; by incident id, in their order.
+
+    Where every failure is known it takes two statements, however many incidents there are; they
+    see one another, so their order decides which of them opens a pattern. One that came without an
+    error type and a message is missing from the answer.
+    """
     signatures = {
-        incident.id: signature(incident.error_type, incident.tool, incident.message)
-        for incident in wanted.values()
-        if incident.id not in found
+        incident: made
+        for incident in incidents
+        if (made := signature(incident.error_type, incident.tool, incident.message)).error_type
+        or made.template
     }
-    signatures = {
-        name: made for name, made in signatures.items() if made.error_type or made.template
-    }
-    if signatures:
-        known = _recognise(list(signatures.values()))
-        made = PatternMatch.objects.bulk_create(_matches(signatures, known))
-        found |= {match.incident_id: match for match in made}
-    return found
+    if not signatures:
+        return {}
+    known = _recognise(signatures.values())
+    matches = PatternMatch.objects.bulk_create(_matches(signatures, known))
+    return {match.incident_id: match for match in matches}
 
 
 def _recognise(signatures: Iterable[Signature]) -> Known:
@@ -208,16 +220,16 @@ def _name(newcomer: Signature) -> str:
     return f"{kind}{where}{what}"[:LONGEST_NAME].rstrip()
 
 
-def _matches(signatures: Mapping[str, Signature], known: Known) -> Iterable[PatternMatch]:
+def _matches(signatures: Mapping[Incident, Signature], known: Known) -> Iterable[PatternMatch]:
     """The rows to write, in order: after the incident that opens a pattern, the same failure is known."""
-    for incident_id, made in signatures.items():
+    for incident, made in signatures.items():
         recognition = known.recognised[made.hash]
         pattern = recognition.pattern
         known.seen[pattern.id] += 1
         if recognition.is_new:
             known.recognised[made.hash] = _same(pattern)
         yield PatternMatch(
-            incident_id=incident_id,
+            incident=incident,
             pattern=pattern,
             confidence=recognition.confidence,
             band=recognition.band.value,

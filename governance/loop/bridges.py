@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 
 from ..actors import Actor
 
 Facts = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class Work:
     """One claimed step: what a bridge is given.
 
     ``facts`` is what the earlier bridges of this loop found, ids mostly (``match_id``, ``pattern_id``, ``band`` …).
-    ``answer`` is what ``ask`` returned, None where nothing was asked. ``at_hand`` are records that earlier bridges of
-    the same transaction read or wrote, by name: a bridge saves a query with them and must do without.
+    ``answer`` is what ``ask`` returned, None where nothing was asked. ``kept`` are records that earlier bridges of the
+    same transaction handed on, by their model.
     """
 
     step_id: str
@@ -32,7 +33,11 @@ class Work:
     facts: Facts
     attempts: int = 1
     answer: Any = None
-    at_hand: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[type, Any] = field(default_factory=dict)
+
+    def at_hand(self, kind: type[T]) -> T | None:
+        """The record of this model that an earlier bridge handed on; it saves a query, and may not be there."""
+        return self.kept.get(kind)
 
     @property
     def is_suspect(self) -> bool:
@@ -60,8 +65,8 @@ class Told:
 class GoOn:
     """The stage is done. ``facts`` are added to what the next bridge is given; ``headline`` says what happened.
 
-    ``failure_state`` marks a weakness that the story carries on with, such as match_low_confidence. ``at_hand`` is
-    handed to the next bridge where it lands in the same transaction.
+    ``failure_state`` marks a weakness that the story carries on with, such as match_low_confidence. ``hands_on``
+    are records for the bridges that land in the same transaction, one of a model.
     """
 
     headline: str
@@ -69,7 +74,7 @@ class GoOn:
     facts: Facts = field(default_factory=dict)
     failure_state: str = ""
     events: Sequence[Told] = ()
-    at_hand: Mapping[str, Any] = field(default_factory=dict)
+    hands_on: Sequence[Any] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

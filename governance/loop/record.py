@@ -73,7 +73,7 @@ class Record:
 
     def write(self) -> list[Work]:
         """Write all of it; the steps that this process goes on with in a transaction of their own."""
-        left = [replace(work, at_hand={}) for work in (*self._begun.values(), *self._asking)]
+        left = [replace(work, kept={}) for work in (*self._begun.values(), *self._asking)]
         for work in list(self._begun.values()):
             self._step(work, LoopStep.State.RUNNING, work.facts)
         queue.finish(self.token, self._steps, list(self._traces.values()), self._events)
@@ -97,7 +97,7 @@ class Record:
             facts=facts,
             attempts=1,
             answer=None,
-            at_hand={**work.at_hand, **outcome.at_hand},
+            kept={**work.kept, **{type(each): each for each in outcome.hands_on}},
         )
         self._begun[follower.step_id] = follower
         return follower

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -54,9 +54,11 @@ class Seen:
         )
 
 
-def see(incident_ids: Collection[str]) -> dict[str, Seen]:
-    """Incidents by id as conditions see them, in one query, or two where the guard knows of them."""
-    incidents = Incident.objects.select_related("agent", "run").in_bulk(incident_ids)
+def see(wanted: Mapping[str, Incident | None]) -> dict[str, Seen]:
+    """Incidents by id as conditions see them; those that are None are read, and what the guard knows of all of them."""
+    incidents = {each: incident for each, incident in wanted.items() if incident is not None}
+    if away := wanted.keys() - incidents.keys():
+        incidents |= Incident.objects.select_related("agent", "run").in_bulk(away)
     keys = {
         one.source_key: one.id
         for one in incidents.values()

@@ -135,7 +135,7 @@ def _causes(policy: Policy) -> list[tuple[str, Call]]:
         .order_by("-id")
         .values_list("incident_id", flat=True)
     )
-    seen = calls.see(list(dict.fromkeys(behind[: 10 * CAUSES_LIMIT])))
+    seen = calls.see(dict.fromkeys(behind[: 10 * CAUSES_LIMIT]))
     found = ((each, seen[each].call) for each in sorted(seen, reverse=True))
     return calls.distinct((each, call) for each, call in found if call)[:CAUSES_LIMIT]
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from django.db.models import Q
 
 from governance import tenants
+from incidents.models import Incident
 from policies import rules
 from policies.models import Evidence, Policy
 from recovery.models import Recovery
@@ -31,12 +32,16 @@ FURTHEST_FIRST = (Policy.State.ACTIVE, Policy.State.PENDING, Policy.State.SHADOW
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One failure that a policy is wanted for: an incident, its story, its pattern and what was done about it."""
+    """One failure that a policy is wanted for: an incident, its story, its pattern and what was done about it.
+
+    ``incident`` with its agent and run saves reading it again.
+    """
 
     incident_id: str
     trace_id: str
     pattern_id: str
     recovery_id: str
+    incident: Incident | None = None
 
 
 class How(StrEnum):
@@ -62,7 +67,7 @@ class Lesson:
 
 def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
     """What each failure teaches, by trace id. Runs inside the loop's transaction; the same again changes nothing."""
-    seen = calls.see({case.incident_id for case in cases})
+    seen = calls.see({case.incident_id: case.incident for case in cases})
     live = _live(cases)
     blocking = {
         case.incident_id: _that_block(live[case.pattern_id], seen[case.incident_id])

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from catalog.models import PatternMatch
 from governance import tenants
 
-from ..models import Directive, Recovery, RecoveryTemplate
-from ..rules import was_success
+from ..models import Directive, RecoveryTemplate
+from ..rules import PROVING_TIME
 from . import directives
 
 # Older results say little about today, and a limit keeps the cost of a loop the same for ever.
@@ -99,29 +98,31 @@ def _results(template_ids: Iterable[str]) -> dict[str, Results]:
     if not wanted:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_LATEST_RESULTS, [wanted, LATEST_RESULTS])
-        rows = cursor.fetchall()
-    now, verdicts = timezone.now(), defaultdict[str, list[bool]](list)
-    for template_id, state, applied_at, recurred_at in rows:
-        verdict = was_success(
-            applied_at=applied_at,
-            rolled_back_at=applied_at if state == Recovery.State.ROLLED_BACK else None,
-            recurred_at=recurred_at,
-            now=now,
+        cursor.execute(
+            _LATEST_RESULTS,
+            {"templates": wanted, "most": LATEST_RESULTS, "proving": PROVING_TIME.total_seconds()},
         )
-        if verdict is not None:
-            verdicts[template_id].append(verdict)
-    return {each: Results(sum(found), len(found)) for each, found in verdicts.items()}
+        return {each: Results(successes, known) for each, successes, known in cursor.fetchall()}
 
 
-# Every matched incident gets one recovery, so a later one of the same pattern and agent is a recurrence.
+# A recovery helped when a day passed in which its pattern did not come back in that agent (the design's "success of a
+# recovery"): coming back sooner is a failure, a roll-back whenever it happens, and before the day is over nothing is
+# known. Every matched incident gets one recovery, so a later one of the same pattern and agent is a recurrence.
 _LATEST_RESULTS = """
-SELECT latest.template_id, latest.state, latest.applied_at,
-       (SELECT min(again.created_at) FROM recovery_recovery again
-         WHERE again.pattern_id = latest.pattern_id AND again.agent_id = latest.agent_id
-           AND again.created_at > latest.applied_at)
-  FROM unnest(%s::text[]) wanted(id)
- CROSS JOIN LATERAL (SELECT * FROM recovery_recovery
-                      WHERE template_id = wanted.id AND applied_at IS NOT NULL
-                      ORDER BY id DESC LIMIT %s) latest
+SELECT wanted.id,
+       count(*) FILTER (WHERE NOT failed AND now() > proven_at),
+       count(*) FILTER (WHERE failed OR now() > proven_at)
+  FROM unnest(%(templates)s::text[]) wanted(id)
+ CROSS JOIN make_interval(secs => %(proving)s) proving(time)
+ CROSS JOIN LATERAL (
+       SELECT made.applied_at + proving.time AS proven_at,
+              made.state = 'rolled_back' OR EXISTS (
+                  SELECT FROM recovery_recovery again
+                   WHERE again.pattern_id = made.pattern_id AND again.agent_id = made.agent_id
+                     AND again.created_at > made.applied_at
+                     AND again.created_at <= made.applied_at + proving.time) AS failed
+         FROM recovery_recovery made
+        WHERE made.template_id = wanted.id AND made.applied_at IS NOT NULL
+        ORDER BY made.id DESC LIMIT %(most)s) latest
+ GROUP BY wanted.id
 """

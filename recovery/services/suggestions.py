@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,18 +29,13 @@ class Suggested:
     ask_model: set[str] = field(default_factory=set)
 
 
-def suggest_recoveries(match_ids: Iterable[str], said: Mapping[str, Any]) -> Suggested:
-    """Write one recovery for each of these matches that has none.
+def suggest_recoveries(matches: Sequence[PatternMatch], said: Mapping[str, Any]) -> Suggested:
+    """Write one recovery for each of these matches, which have none; with their incidents and patterns.
 
     `said` is what the model answered, by match id. A recovery is applied at once where the same directive is in
     force already, or where its pattern allows that and we are sure; the others are suggested, and say nothing
     about whether a person will be asked. Webhooks to be called without asking are left approved.
     """
-    matches = list(
-        PatternMatch.objects.filter(id__in=list(match_ids))
-        .select_related("incident", "pattern")
-        .defer("incident__context")
-    )
     if not matches:
         return Suggested()
     grounds, suggested = gather(matches), Suggested()

@@ -1,15 +1,9 @@
-"""How sure we are of a recovery, and whether it worked."""
-
-from datetime import UTC, datetime, timedelta
+"""How sure we are of a recovery, and whether it may be applied by itself."""
 
 import pytest
 
 from governance.rules import wilson_lower
-from recovery.rules import may_auto_apply, recovery_confidence, was_success
-
-NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
+from recovery.rules import may_auto_apply, recovery_confidence
 
 
 @pytest.mark.parametrize(
@@ -85,31 +79,3 @@ def test_only_a_sure_strong_and_trusted_recovery_applies_itself(
     confidence: float, band: str, allows: bool, may: bool
 ):
     assert may_auto_apply(confidence, band, pattern_allows=allows) is may
-
-
-@pytest.mark.parametrize(
-    ("rolled_back_at", "recurred_at", "now", "success"),
-    [
-        (None, None, NOON + HOUR, None),
-        (None, None, NOON + DAY, None),
-        (None, None, NOON + DAY + HOUR, True),
-        (None, NOON + HOUR, NOON + 2 * HOUR, False),
-        (None, NOON + DAY, NOON + 2 * DAY, False),
-        (None, NOON + DAY + HOUR, NOON + 2 * DAY, True),
-        (None, NOON - HOUR, NOON + 2 * DAY, True),
-        (NOON + HOUR, None, NOON + 2 * HOUR, False),
-        (NOON + 3 * DAY, None, NOON + 4 * DAY, False),
-    ],
-)
-def test_a_recovery_worked_when_a_day_passed_without_a_recurrence(
-    rolled_back_at: datetime | None,
-    recurred_at: datetime | None,
-    now: datetime,
-    success: bool | None,
-):
-    assert (
-        was_success(
-            applied_at=NOON, rolled_back_at=rolled_back_at, recurred_at=recurred_at, now=now
-        )
-        is success
-    )
