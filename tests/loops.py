@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import connection
+
 from governance.loop.bridges import Ask, Bridge, GoOn, Outcome, Stop, Wait, Work
 from governance.models import Agent, LoopTrace, Stage
 
 ASKED: list[tuple[str, Any]] = []
 UNDONE: list[str] = []
+CLASHED: list[str] = []
 
 
 def first(works: Sequence[Work]) -> Mapping[str, Outcome]:
@@ -37,7 +40,7 @@ def _outcome(work: Work, wish: str) -> Outcome:
     if wish == "ask" and work.answer is None:
         Agent.objects.filter(name=f"effect of {work.trace_id}").delete()
         return Ask({"key": work.trace_id}, seconds=1.0)
-    return GoOn("done", facts={"first": True, "answer": work.answer})
+    return GoOn("done", facts={"first": True, "answer": work.answer, "wish": wish})
 
 
 def ask(work: Work, request: dict[str, Any]) -> Any:
@@ -46,6 +49,15 @@ def ask(work: Work, request: dict[str, Any]) -> Any:
 
 
 def second(works: Sequence[Work]) -> Mapping[str, Outcome]:
+    wishes = {work.facts["wish"] for work in works}
+    if "fail late" in wishes:
+        raise ValueError("this one is poison")
+    if "clash once" in wishes and not CLASHED:
+        CLASHED.append("now")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"
+            )
     return {work.step_id: GoOn("closed", facts={"saw": work.facts}) for work in works}
 
 

@@ -126,6 +126,8 @@ def retry(trace: LoopTrace, stage: str, *, actor: Actor, reason: str = "") -> Lo
 
 def revert(trace: LoopTrace, *, actor: Actor, reason: str) -> None:
     """Withdraw what only this loop caused, last bridge first. Raises CannotRevert for a reverted one."""
+    # Whoever runs it holds a step before the trace: in that order we wait for them, and they for us.
+    list(trace.steps.select_for_update(no_key=True).order_by("id").values_list("id"))
     changed = (
         LoopTrace.objects.filter(pk=trace.pk)
         .exclude(state=LoopTrace.State.REVERTED)

@@ -33,6 +33,7 @@ def small_loop(settings: Any) -> Iterator[None]:
     bridges.decisions.cache_clear()
     loops.ASKED.clear()
     loops.UNDONE.clear()
+    loops.CLASHED.clear()
     yield
     bridges.bridges.cache_clear()
     bridges.decisions.cache_clear()
@@ -106,6 +107,30 @@ def test_one_poisoned_loop_does_not_hold_its_neighbours(tenant: Tenant) -> None:
     assert poisoned.available_at > timezone.now()
     assert "this one is poison" in poisoned.error
     assert effects(tenant) == 3
+
+
+def test_what_fails_late_fails_alone_and_what_came_before_it_stands(tenant: Tenant) -> None:
+    good = [begin(tenant) for _ in range(3)]
+    bad = begin(tenant, "fail late")
+
+    run_ready()
+
+    assert {seen(tenant, each).state for each in good} == {LoopTrace.State.COMPLETE}
+    assert step(tenant, bad).state == LoopStep.State.DONE
+    poisoned = step(tenant, bad, Stage.LOOP_COMPLETE)
+    assert (poisoned.state, poisoned.failures) == (LoopStep.State.READY, 1)
+    assert effects(tenant) == 4
+
+
+def test_loops_that_the_server_gave_up_for_others_are_run_again_at_once(tenant: Tenant) -> None:
+    traces = [begin(tenant), begin(tenant, "clash once")]
+
+    run_ready()
+
+    assert {seen(tenant, each).state for each in traces} == {LoopTrace.State.COMPLETE}
+    assert effects(tenant) == 2
+    with tenant_scope(tenant.id):
+        assert not LoopEvent.objects.filter(type="failed").exists()
 
 
 def test_a_step_that_fails_five_times_is_dead_and_can_be_tried_again(tenant: Tenant) -> None:
