@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from django.db.models import QuerySet
+
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.loop.bridges import GoOn, Outcome, Stop, Work
 from governance.models import FailureState
 from incidents.models import Incident
@@ -19,9 +22,8 @@ SHOWN_OF_NAME = 220
 
 def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     """Match the incidents of one tenant's loops; landing again finds the match that is there."""
-    named = {work.incident_id for work in works}
-    # Whole, with agent and run: the bridges that follow look at them again.
-    incidents = Incident.objects.select_related("agent", "run").in_bulk(named)
+    named = [work.incident_id for work in works]
+    incidents = {incident.id: incident for incident in _incidents(named)}
     found = matches_of(incidents)
     made = recognise(incidents[work.incident_id] for work in works if work.incident_id not in found)
     return {
@@ -35,6 +37,12 @@ def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
 
     The pattern stays as well, for other incidents may be of its kind and their policies rest on it.
     """
+
+
+@compiled
+def _incidents(ids: Sequence[str]) -> QuerySet[Incident]:
+    """Whole, with agent and run: the bridges that follow look at them again."""
+    return Incident.objects.filter(id__any=ids).select_related("agent", "run")
 
 
 def _outcome(found: PatternMatch | None, made: PatternMatch | None) -> Outcome:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from django.db import connection
+from django.db.models import QuerySet
 
+from governance.database.compiled import compiled
+from governance.database.inserts import insert
 from governance.database.tenancy import required_tenant
 from governance.refusals import Refusal
 from incidents.models import Incident
@@ -83,9 +86,12 @@ def match_incidents(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
 
 def matches_of(incident_ids: Iterable[str]) -> dict[str, PatternMatch]:
     """The matches that these incidents have already, with their patterns, by incident id."""
-    # Prefetched and not joined: nearly always there is none, and then no pattern is read.
-    matched = PatternMatch.objects.filter(incident_id__in=list(incident_ids))
-    return {match.incident_id: match for match in matched.prefetch_related("pattern")}
+    return {match.incident_id: match for match in _matched(list(incident_ids))}
+
+
+@compiled
+def _matched(incident_ids: Sequence[str]) -> QuerySet[PatternMatch]:
+    return PatternMatch.objects.filter(incident_id__any=incident_ids).select_related("pattern")
 
 
 def recognise(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
@@ -104,7 +110,8 @@ def recognise(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
     if not signatures:
         return {}
     known = _recognise(signatures.values())
-    matches = PatternMatch.objects.bulk_create(_matches(signatures, known))
+    matches = list(_matches(signatures, known))
+    insert(matches)
     return {match.incident_id: match for match in matches}
 
 
@@ -122,9 +129,14 @@ def _recognise(signatures: Iterable[Signature]) -> Known:
 
 
 def _look_up(known: Known, hashes: Iterable[str]) -> None:
-    for pattern in Pattern.objects.filter(signature__in=list(hashes)).seen_up_to(SEEN_MOST):
+    for pattern in _patterns(list(hashes)):
         known.recognised[pattern.signature] = _same(pattern)
         known.seen[pattern.id] = pattern.seen
+
+
+@compiled
+def _patterns(hashes: Sequence[str]) -> QuerySet[Pattern]:
+    return Pattern.objects.filter(signature__any=hashes).seen_up_to(SEEN_MOST)
 
 
 def _hold_newcomers() -> None:

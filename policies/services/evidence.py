@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q
 
 from governance.actors import GUARD, LOOP, Actor
+from governance.database.inserts import insert
 from policies import rules
 from policies.models import Decision, Evidence, Policy, WouldBlock
 from recovery.rules import APPROVED_AT_LEAST
@@ -29,7 +30,7 @@ def kind_for(policy: Policy, seen: Seen) -> str:
 
 def link(pairs: Iterable[tuple[Policy, Seen]]) -> None:
     """Keep, once for each policy's version and incident, that the policy would have blocked the incident's call."""
-    Evidence.objects.bulk_create(
+    insert(
         (
             Evidence(
                 policy=policy,

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from governance import tenants
+from governance.database.compiled import compiled
 from incidents.models import Incident
 from policies import rules
 from policies.models import Evidence, Policy
@@ -164,10 +165,14 @@ def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
 
 def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:
     live: dict[str, list[Policy]] = defaultdict(list)
-    patterns = {case.pattern_id for case in cases}
-    for policy in Policy.objects.live().filter(pattern_id__in=patterns).order_by("id"):
+    for policy in _live_of(list({case.pattern_id for case in cases})):
         live[policy.pattern_id or ""].append(policy)
     return live
+
+
+@compiled
+def _live_of(pattern_ids: Sequence[str]) -> QuerySet[Policy]:
+    return Policy.objects.live().filter(pattern_id__any=pattern_ids).order_by("id")
 
 
 def _that_block(policies: Iterable[Policy], seen: Seen) -> list[Policy]:

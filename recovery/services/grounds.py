@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from catalog.models import PatternMatch
 from governance import tenants
+from governance.database.compiled import compiled
 
 from ..models import Directive, RecoveryTemplate
 from ..rules import PROVING_TIME
@@ -64,10 +66,7 @@ class Grounds:
 def gather(matches: Sequence[PatternMatch]) -> Grounds:
     """Read the grounds for these matches; directives in force stay so until the transaction ends."""
     pattern_ids = {match.pattern_id for match in matches}
-    templates = {
-        template.pattern_id: template
-        for template in RecoveryTemplate.objects.filter(pattern__in=pattern_ids, enabled=True)
-    }
+    templates = {each.pattern_id: each for each in _templates(list(pattern_ids))}
     grounds = Grounds(
         templates=templates,
         results=_results(template.id for template in templates.values()),
@@ -77,6 +76,11 @@ def gather(matches: Sequence[PatternMatch]) -> Grounds:
     for directive in directives.in_force(pattern_ids):
         grounds.remember(directive)
     return grounds
+
+
+@compiled
+def _templates(pattern_ids: Sequence[str]) -> QuerySet[RecoveryTemplate]:
+    return RecoveryTemplate.objects.filter(pattern_id__any=pattern_ids, enabled=True)
 
 
 def _occurrences(pattern_ids: Collection[str]) -> dict[str, int]:

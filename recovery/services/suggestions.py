@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from catalog.models import PatternMatch
 from governance.actors import LOOP
+from governance.database.inserts import insert
 
 from .. import llm
 from ..actions import DIRECTIVES, ActionKind
@@ -45,7 +46,7 @@ def suggest_recoveries(matches: Sequence[PatternMatch], said: Mapping[str, Any])
             suggested.ask_model.add(match.id)
         else:
             suggested.recoveries[match.id] = recovery
-    Recovery.objects.bulk_create(suggested.recoveries.values())
+    insert(suggested.recoveries.values())
     return suggested
 
 

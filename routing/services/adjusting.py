@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from governance import ledger
 from governance.actors import Actor
+from governance.database.compiled import compiled
+from governance.database.inserts import insert
 from governance.models import Checkpoint, FailureState, Stage
 from governance.story.events import tell
 from incidents.models import Incident
 from policies.models import Policy
 
-from ..models import Adjustment, AdjustmentEvidence
+from ..models import Adjustment, AdjustmentEvidence, Adjustments
 from ..rules import DECAY, Verdict
 from . import kpi
 from .ending import end_adjustments
@@ -215,14 +217,15 @@ def story(adjustment_id: str) -> dict[str, str] | None:
 
 def _standing(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
     """The open adjustments of these proposals that have not run out."""
-    found = Adjustment.objects.open().filter(_of(proposals), ends_at__gt=Now())
+    found = _open_of(**_parts(proposals))
     return {(one.policy_id, one.agent_id, one.capability): one for one in found}
 
 
 def _regressed(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
     """Of these proposals' latest adjustments those that were lately rolled back for what they did."""
     latest = (
-        Adjustment.objects.filter(_of(proposals), ends_at__gt=Now() - REGRESSION_HOLDS)
+        _of(**_parts(proposals))
+        .filter(ends_at__gt=Now() - REGRESSION_HOLDS)
         .order_by("policy_id", "agent_id", "capability", "-id")
         .distinct("policy_id", "agent_id", "capability")
     )
@@ -233,13 +236,25 @@ def _regressed(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
     }
 
 
-def _of(proposals: Sequence[Proposal]) -> Q:
-    """A little more than these keys: every combination of their parts, which one index scan can find."""
-    return Q(
-        policy_id__in={p.policy.id for p in proposals},
-        agent_id__in={p.agent.id for p in proposals},
-        capability__in={p.capability for p in proposals},
+@compiled
+def _open_of(
+    policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[str]
+) -> QuerySet[Adjustment]:
+    return _of(policies, agents, capabilities).open().filter(ends_at__gt=Now())
+
+
+def _of(policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[str]) -> Adjustments:
+    """A little more than the keys: every combination of their parts, which one index scan can find."""
+    return Adjustment.objects.filter(
+        policy_id__any=policies, agent_id__any=agents, capability__any=capabilities
     )
+
+
+def _parts(proposals: Iterable[Proposal]) -> dict[str, list[str]]:
+    """The distinct parts of the keys of proposals, by the names that ``_of`` has for them."""
+    keys = [proposal.key for proposal in proposals]
+    names = ("policies", "agents", "capabilities")
+    return {name: list({key[place] for key in keys}) for place, name in enumerate(names)}
 
 
 def _keep_evidence(needs: Sequence[Need], results: Sequence[Result]) -> None:
@@ -248,4 +263,4 @@ def _keep_evidence(needs: Sequence[Need], results: Sequence[Result]) -> None:
         for need, result in zip(needs, results, strict=True)
         if isinstance(result, Adjusted)
     ]
-    AdjustmentEvidence.objects.bulk_create(rows, ignore_conflicts=True)
+    insert(rows, ignore_conflicts=True)
