@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -48,9 +49,9 @@ def sweep_forever(leaving: threading.Event) -> None:
 
 
 def sweep_once() -> int:
-    """Take back expired leases and run what is ready; how many steps were landed."""
-    release_expired()
-    return run_ready()
+    """Run what is ready, and what was abandoned; how many steps were landed."""
+    landed = run_ready()
+    return landed + run_ready() if release_expired() else landed
 
 
 def release_expired() -> int:
@@ -105,11 +106,16 @@ def _listener() -> Iterator[psycopg.Connection[Any]]:
 
 
 def _listen(listener: psycopg.Connection[Any], leaving: threading.Event) -> None:
+    """Who is woken runs what is ready; what was abandoned is looked for once a second, or when nothing wakes us."""
+    woken, swept = False, 0.0
     while not leaving.is_set():
         close_old_connections()
-        sweep_once()
-        for _ in listener.notifies(timeout=_patience(), stop_after=1):
-            pass
+        if woken and time.monotonic() - swept < POLL_SECONDS:
+            run_ready()
+        else:
+            sweep_once()
+            swept = time.monotonic()
+        woken = bool(list(listener.notifies(timeout=_patience(), stop_after=1)))
 
 
 def _patience() -> float:
