@@ -7,6 +7,7 @@ next client behind a transaction pooler.
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 from django.db.backends.postgresql import base
@@ -39,6 +40,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _is_broken(self) -> bool:
         return bool(self.connection.info.transaction_status == TransactionStatus.INERROR)
+
+    def is_usable(self) -> bool:
+        """Asks the server only when something points to trouble: every request would wait for the answer.
+
+        A server that has gone, or has thrown us out, closed the socket; and a closed socket can be read from.
+        """
+        return (not self.errors_occurred and self._is_quiet()) or bool(super().is_usable())
+
+    def _is_quiet(self) -> bool:
+        if self.connection is None or self.connection.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.connection.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(*args, **kwargs)
