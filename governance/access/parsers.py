@@ -72,6 +72,8 @@ def parse(body: bytes) -> Any:
 
 def _check_depth(text: str) -> None:
     """Count open brackets outside strings before anything recurses over them."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return  # nearly always: so few cannot be too deep, wherever they stand
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
