@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance.access.bodies import validated
 from governance.access.parsers import MOST_BYTES
 from governance.access.permissions import AGENTS, ANYONE, REVIEWERS
 from governance.access.principals import actor_of
@@ -211,10 +212,8 @@ class IncidentViewSet(ReadOnlyViewSet):
     @extend_schema(request=ReportSerializer, responses={202: ReportedSerializer})
     def create(self, request: Request) -> Response:
         """Report a failure; its loop begins at once. The same (source, source_key) answers with the same incident."""
-        said = ReportSerializer(data=request.data)
-        said.is_valid(raise_exception=True)
-        details = dict(said.validated_data)
-        opened = services.report(agent=details.pop("agent_id"), actor=actor_of(request), **details)
+        said = validated(ReportSerializer, request)
+        opened = services.report(agent=said.pop("agent_id"), actor=actor_of(request), **said)
         loop = reverse("loop", kwargs={"incident": opened.incident.id})
         return Response(
             {"id": opened.incident.id, "loop": loop},
@@ -244,7 +243,5 @@ class IncidentViewSet(ReadOnlyViewSet):
         self, request: Request, verb: Any, wanted: type[serializers.Serializer[Any]]
     ) -> Response:
         incident = self.locate()
-        said = wanted(data=request.data)
-        said.is_valid(raise_exception=True)
-        verb(incident, actor=actor_of(request), reason=said.validated_data["reason"])
+        verb(incident, actor=actor_of(request), **validated(wanted, request))
         return Response(self.get_serializer(incident).data)
