@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from . import ledger, tenants
 from .actors import Actor
+from .database.compiled import compiled
+from .database.inserts import insert
 from .models import Agent, Run
 from .refusals import Forbidden
 
@@ -14,18 +18,17 @@ class UnknownAgent(Forbidden):
 
 def register_agent(name: str, *, actor: Actor) -> Agent:
     """The agent of this name, made when it is new."""
-    agent = Agent.objects.filter(name=name).first()
-    if agent is None:
-        Agent.objects.bulk_create([Agent(name=name)], ignore_conflicts=True)
-        agent = Agent.objects.get(name=name)
-        ledger.append("agent.registered", agent.id, actor=actor, name=name)
+    for agent in _agents(name):
+        return agent
+    insert([Agent(name=name)], ignore_conflicts=True)
+    [agent] = _agents(name)
+    ledger.append("agent.registered", agent.id, actor=actor, name=name)
     return agent
 
 
 def see_agent(name: str, *, actor: Actor) -> Agent:
     """The agent that a caller names. Raises UnknownAgent where the tenant is strict and nobody registered it."""
-    agent = Agent.objects.filter(name=name).first()
-    if agent is not None:
+    for agent in _agents(name):
         return agent
     if tenants.settings().strict_agents:
         raise UnknownAgent(f"No agent is registered as {name!r}, and this tenant is strict.")
@@ -34,11 +37,21 @@ def see_agent(name: str, *, actor: Actor) -> Agent:
 
 def begin_run(agent: Agent, name: str, *, policy_set: str = "", simulated: bool = False) -> Run:
     """The run that a caller names, begun at first sight with the policy set in force then."""
-    run = Run.objects.filter(agent=agent, name=name).first()
-    if run is None:
-        Run.objects.bulk_create(
-            [Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)],
-            ignore_conflicts=True,
-        )
-        run = Run.objects.get(agent=agent, name=name)
+    for run in _runs(agent.id, name):
+        return run
+    wanted = Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)
+    insert([wanted], ignore_conflicts=True)
+    [run] = _runs(agent.id, name)
     return run
+
+
+@compiled
+def _agents(name: str) -> QuerySet[Agent]:
+    """None or one: a name is unique."""
+    return Agent.objects.filter(name=name).order_by()
+
+
+@compiled
+def _runs(agent_id: str, name: str) -> QuerySet[Run]:
+    """None or one: a name is unique."""
+    return Run.objects.filter(agent=agent_id, name=name).order_by()

@@ -13,6 +13,7 @@ from rest_framework.exceptions import ParseError
 from governance import identity, ledger
 from governance.access import parsers
 from governance.actors import Actor
+from governance.database.inserts import insert
 from governance.loop import verbs as loop
 from governance.models import Agent, LoopTrace, Run
 from governance.refusals import Invalid
@@ -74,9 +75,8 @@ def report(  # noqa: PLR0913 - a report has as many parts as there is to say
         **({"occurred_at": occurred_at} if occurred_at else {}),
     )
     # The constraint says who was first, whether that was a moment ago or is happening now.
-    Incident.objects.bulk_create([incident], ignore_conflicts=source_key is not None)
-    if source_key is not None and (known := _other(incident)):
-        return known
+    if not insert([incident], ignore_conflicts=source_key is not None):
+        return _known(incident)
     trace = loop.begin_first(
         incident.id,
         headline=str(incident),
@@ -111,10 +111,10 @@ def newest_trace(incident_id: str) -> LoopTrace:
     return trace
 
 
-def _other(incident: Incident) -> Opened | None:
-    """What was opened before under the same source and key; None when this one was."""
+def _known(incident: Incident) -> Opened:
+    """What was opened before under the same source and key."""
     kept = Incident.objects.get(source=incident.source, source_key=incident.source_key)
-    return None if kept.pk == incident.pk else Opened(kept, newest_trace(kept.id), False)
+    return Opened(kept, newest_trace(kept.id), False)
 
 
 def _arguments(

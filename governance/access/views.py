@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from ..database.inserts import insert
 from ..models import IdempotentRequest
 from ..refusals import Invalid, Refusal
 from .permissions import Who
@@ -87,10 +88,9 @@ class ApiView(GenericAPIView[Any]):
         wanted = IdempotentRequest(
             principal=str(caller.actor), key=key, fingerprint=_fingerprint(request)
         )
-        IdempotentRequest.objects.bulk_create([wanted], ignore_conflicts=True)
-        kept = IdempotentRequest.objects.get(principal=wanted.principal, key=key)
-        if kept.pk == wanted.pk:
+        if insert([wanted], ignore_conflicts=True):
             return wanted
+        kept = IdempotentRequest.objects.get(principal=wanted.principal, key=key)
         if kept.fingerprint != wanted.fingerprint:
             raise OtherBody("This Idempotency-Key came before with another request.")
         raise Replay(
