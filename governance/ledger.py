@@ -7,6 +7,7 @@ tables of their own: an entry is never updated.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +51,9 @@ def append_all(entries: Iterable[Entry]) -> None:
     tenant_id = required_tenant()
     rows = [_row(tenant_id, entry) for entry in entries]
     if rows:
-        # One text however many entries: its plan is made once.
+        # One text and one parameter however many entries: the plan is made once.
         with connection.cursor() as cursor:
-            cursor.execute(_INSERT, [tenant_id, *map(list, zip(*rows, strict=True))])
+            cursor.execute(_INSERT, [tenant_id, json.dumps(rows, ensure_ascii=False)])
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -70,12 +71,13 @@ def digest(value: dict[str, Any]) -> str:
 
 _INSERT = """
 INSERT INTO governance_ledgerentry (tenant_id, id, kind, subject, actor, body, hash)
-SELECT %s, entry.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[]) AS entry
+SELECT %s, id, kind, subject, actor, convert_to(body, 'UTF8'), decode(hash, 'hex')
+  FROM json_to_recordset(%s) AS entry (id text, kind text, subject text, actor text, body text, hash text)
 """
 
 
-def _row(tenant_id: str, entry: Entry) -> tuple[str, str, str, str, bytes, bytes]:
-    """id, kind, subject, actor, body and hash of an entry."""
+def _row(tenant_id: str, entry: Entry) -> dict[str, str]:
+    """The columns of an entry as texts: the canonical bytes are UTF-8, the hash is written in hex."""
     entry_id, actor = new_id("led"), str(entry.actor)
     body = canonical(
         {
@@ -88,4 +90,11 @@ def _row(tenant_id: str, entry: Entry) -> tuple[str, str, str, str, bytes, bytes
             "facts": entry.facts,
         }
     )
-    return entry_id, entry.kind, entry.subject, actor, body, hashlib.sha256(body).digest()
+    return {
+        "id": entry_id,
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "actor": actor,
+        "body": body.decode(),
+        "hash": hashlib.sha256(body).hexdigest(),
+    }
