@@ -89,6 +89,8 @@ ADMIN_POLICY = (
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+# What the API answers is read by programs, and is no page.
+API_POLICY = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 # Swagger UI styles itself; its script is inline in the page that drf-spectacular renders.
 DOCS_POLICY = ADMIN_POLICY
 
@@ -97,7 +99,8 @@ def content_policy_middleware(get_response: GetResponse) -> GetResponse:
     """Send a strict content security policy; a looser one only where a library needs it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
+        if not is_api(request):
+            request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
         response = get_response(request)
         response.setdefault("Content-Security-Policy", _policy(request))
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
@@ -111,4 +114,6 @@ def _policy(request: HttpRequest) -> str:
         return ADMIN_POLICY
     if request.path.startswith("/api/docs"):
         return DOCS_POLICY
+    if is_api(request):
+        return API_POLICY
     return CONSOLE_POLICY.format(nonce=request.csp_nonce)  # type: ignore[attr-defined]

@@ -71,6 +71,16 @@ def test_a_refusal_is_a_problem_that_names_the_field(acme: Tenant, scout: APICli
     assert incidents(acme) == 0
 
 
+def test_what_the_api_answers_is_no_page(acme: Tenant, scout: APIClient) -> None:
+    for answer in (scout.get("/api/v1/incidents"), scout.post("/api/v1/incidents", {})):
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert "frame-ancestors 'none'" in policy
+        assert "self" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+
+
 def test_a_body_over_the_limit_is_413(acme: Tenant, scout: APIClient) -> None:
     answer = scout.post("/api/v1/incidents", {**REPORT, "message": "x" * MOST_BYTES})
     assert answer.status_code == 413
