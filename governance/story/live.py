@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from functools import cache
 
-from channels.layers import get_channel_layer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.db import transaction
 
 log = logging.getLogger("antibody.live")
@@ -46,6 +46,8 @@ def publish_after_commit(tenant_id: str, trace_ids: Iterable[str]) -> None:
 
 def publish(groups: Iterable[str]) -> None:
     """Wake the followers of these groups; never waits and never fails."""
+    if _server_loop is None and isinstance(get_channel_layer(), InMemoryChannelLayer):
+        return  # it reaches no other process, and in this one nobody has opened a page
     if not _under_way.acquire(blocking=False):
         return
     try:
