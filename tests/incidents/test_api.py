@@ -62,6 +62,14 @@ def test_an_agent_reports_and_learns_where_to_follow(acme: Tenant, scout: APICli
     assert detail["story"] == {"match": None, "recovery": None, "policy": None, "adjustment": None}
 
 
+def test_a_report_waits_for_few_answers_of_the_database(
+    scout: APIClient, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
+    scout.post(INCIDENTS, TOLD)  # registers the agent and notes that the token was used
+    with django_assert_max_num_queries(7):  # whose token, which agent, three writes; a savepoint
+        assert scout.post(INCIDENTS, {**TOLD, "source_key": "7"}).status_code == 202
+
+
 def test_the_same_key_answers_with_the_same_incident(scout: APIClient) -> None:
     told = {**TOLD, "source": "ci", "source_key": "7"}
     assert scout.post(INCIDENTS, told).json() == scout.post(INCIDENTS, told).json()
