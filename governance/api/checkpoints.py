@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .. import checkpoints
+from ..access.bodies import validated
 from ..access.permissions import ANYONE, REVIEWERS
 from ..access.principals import actor_of
 from ..access.views import ReadOnlyViewSet
@@ -80,9 +81,6 @@ class CheckpointViewSet(ReadOnlyViewSet):
 
     def _decide(self, request: Request, *, approve: bool) -> Response:
         checkpoint = self.locate()
-        asked = DecisionSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        decided = checkpoints.decide(
-            checkpoint, approve=approve, actor=actor_of(request), **asked.validated_data
-        )
+        asked = validated(DecisionSerializer, request)
+        decided = checkpoints.decide(checkpoint, approve=approve, actor=actor_of(request), **asked)
         return Response(CheckpointSerializer(decided).data)

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..access.bodies import validated
 from ..access.permissions import ANYONE, OPERATORS, VIEWERS
 from ..access.principals import actor_of
 from ..access.views import ApiView, ReadOnlyViewSet
@@ -66,9 +67,7 @@ class SwitchesView(ApiView):
 
     @extend_schema(request=SwitchSerializer, responses=SwitchesSerializer)
     def patch(self, request: Request) -> Response:
-        asked = SwitchSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
+        wanted = validated(SwitchSerializer, request)
         set_switch(
             wanted["name"], on=wanted["on"], actor=actor_of(request), reason=wanted["reason"]
         )

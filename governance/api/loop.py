@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .. import revert
+from ..access.bodies import validated
 from ..access.permissions import ANYONE, OPERATORS, REVIEWERS
 from ..access.principals import actor_of, principal_of
 from ..access.reasons import PerhapsReasonSerializer, ReasonSerializer
@@ -197,9 +198,8 @@ class RetryView(StoryView):
     @extend_schema(request=PerhapsReasonSerializer, responses={202: ProgressSerializer})
     def post(self, request: Request, incident: str, stage: str) -> Response:
         trace = self.locate()
-        asked = PerhapsReasonSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        loop.retry(trace, stage, actor=actor_of(request), **asked.validated_data)
+        asked = validated(PerhapsReasonSerializer, request)
+        loop.retry(trace, stage, actor=actor_of(request), **asked)
         trace.refresh_from_db()
         return Response(progress(trace), status=status.HTTP_202_ACCEPTED)
 
@@ -212,9 +212,8 @@ class RevertView(StoryView):
     @extend_schema(request=ReasonSerializer, responses={202: RevertSerializer})
     def post(self, request: Request, incident: str) -> Response:
         trace = self.locate()
-        asked = ReasonSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        checkpoint = revert.ask_revert(trace, actor=actor_of(request), **asked.validated_data)
+        asked = validated(ReasonSerializer, request)
+        checkpoint = revert.ask_revert(trace, actor=actor_of(request), **asked)
         answer = {"state": trace.state, "checkpoint_id": checkpoint.id if checkpoint else None}
         return Response(answer, status=status.HTTP_202_ACCEPTED)
 

@@ -14,6 +14,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance.access.bodies import validated
 from governance.access.permissions import AGENTS, ANYONE
 from governance.access.principals import actor_of
 from governance.access.views import ApiView
@@ -58,18 +59,6 @@ class QuestionSerializer(serializers.Serializer[Any]):
     )
     action = GuardedActionSerializer()
     context = serializers.DictField(default=dict)  # type: ignore[assignment]  # a field, by DRF's metaclass
-
-    @property
-    def question(self) -> dict[str, Any]:
-        """The arguments of ``guard.decide``, without the actor."""
-        asked = self.validated_data
-        return {
-            "agent_name": asked["agent_id"],
-            "run_name": asked["run_id"],
-            "step": asked["step"],
-            "context": asked["context"],
-            **asked["action"],
-        }
 
 
 class DecidingPolicySerializer(serializers.Serializer[Any]):
@@ -229,11 +218,8 @@ class AppealView(ApiView):
     @extend_schema(request=AppealReasonSerializer, responses={201: AppealSerializer})
     def post(self, request: Request, id: str) -> Response:
         decision = self.locate()
-        given = AppealReasonSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        checkpoint = guard.appeal(
-            decision, reason=given.validated_data["reason"], actor=actor_of(request)
-        )
+        given = validated(AppealReasonSerializer, request)
+        checkpoint = guard.appeal(decision, reason=given["reason"], actor=actor_of(request))
         checkpoint.refresh_from_db()  # the database's clock said when it expires
         return Response(AppealSerializer(checkpoint).data, status=201)
 
@@ -259,9 +245,7 @@ class OutcomesView(ApiView):
     @extend_schema(request=OutcomeSerializer, responses=OutcomeTakenSerializer)
     def post(self, request: Request) -> Response:
         """Report it once; the same report again is answered in the same way, another one is a conflict."""
-        given = OutcomeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        report = given.validated_data
+        report = validated(OutcomeSerializer, request)
         decision = _decisions().filter(pk=report["decision_id"]).first()
         if decision is None:
             raise Http404
@@ -283,9 +267,15 @@ def _decisions() -> QuerySet[Decision]:
 
 
 def _question(request: Request) -> dict[str, Any]:
-    asked = QuestionSerializer(data=request.data)
-    asked.is_valid(raise_exception=True)
-    return asked.question
+    """The arguments of ``guard.decide``, without the actor."""
+    asked = validated(QuestionSerializer, request)
+    return {
+        "agent_name": asked["agent_id"],
+        "run_name": asked["run_id"],
+        "step": asked["step"],
+        "context": asked["context"],
+        **asked["action"],
+    }
 
 
 def _body(answer: guard.Answer) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance import tenants
+from governance.access.bodies import validated
 from governance.access.permissions import ANYONE, OPERATORS, REVIEWERS
 from governance.access.principals import actor_of
 from governance.access.reasons import ReasonSerializer
@@ -211,7 +212,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     @extend_schema(request=DraftSerializer, responses={201: PolicyDetailSerializer})
     def create(self, request: Request) -> Response:
         """Draft a policy by hand. The guard sees nothing of it until it is submitted."""
-        said = _valid(DraftSerializer, request)
+        said = validated(DraftSerializer, request)
         policy = life.draft_manual(said.pop("name"), actor=actor_of(request), **said)
         return Response(PolicyDetailSerializer(policy).data, status=status.HTTP_201_CREATED)
 
@@ -220,7 +221,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def submit(self, request: Request, id: str) -> Response:
         """From draft to shadow: from now on every decision records what it would have said."""
         policy = self.locate()
-        reason = _valid(PolicyNoteSerializer, request)["reason"] or "Submitted."
+        reason = validated(PolicyNoteSerializer, request)["reason"] or "Submitted."
         life.submit(policy, actor=actor_of(request), reason=reason)
         return Response(PolicyDetailSerializer(policy).data)
 
@@ -229,7 +230,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def confirm(self, request: Request, id: str) -> Response:
         """Add a reviewer's one confirmation."""
         policy = self.locate()
-        note = _valid(PolicyNoteSerializer, request)["reason"]
+        note = validated(PolicyNoteSerializer, request)["reason"]
         life.confirm(policy, actor=actor_of(request), note=note)
         return Response(PolicyDetailSerializer(policy).data)
 
@@ -238,7 +239,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def activate(self, request: Request, id: str) -> Response:
         """Put in force what is confirmed or suspended; a draft of one's own is for somebody else to activate."""
         policy = self.locate()
-        reason = _valid(PolicyNoteSerializer, request)["reason"]
+        reason = validated(PolicyNoteSerializer, request)["reason"]
         life.activate(policy, actor=actor_of(request), reason=reason)
         return Response(PolicyDetailSerializer(policy).data)
 
@@ -247,7 +248,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def suspend(self, request: Request, id: str) -> Response:
         """Take it out of force, to be activated again."""
         policy = self.locate()
-        life.suspend(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
+        life.suspend(policy, actor=actor_of(request), **validated(ReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
     @extend_schema(request=ReasonSerializer, responses=PolicyDetailSerializer)
@@ -255,7 +256,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def retire(self, request: Request, id: str) -> Response:
         """End it for good."""
         policy = self.locate()
-        life.retire(policy, actor=actor_of(request), **_valid(ReasonSerializer, request))
+        life.retire(policy, actor=actor_of(request), **validated(ReasonSerializer, request))
         return Response(PolicyDetailSerializer(policy).data)
 
     @extend_schema(request=RegretReportSerializer, responses={201: RegretSerializer})
@@ -263,7 +264,7 @@ class PolicyViewSet(ReadOnlyViewSet):
     def regret(self, request: Request, id: str) -> Response:
         """Say that it did harm. Too much of that and it is demoted, from the next decision on."""
         policy = self.locate()
-        said = _valid(RegretReportSerializer, request)
+        said = validated(RegretReportSerializer, request)
         reported = regret.report(
             policy,
             severity=said["severity"],
@@ -286,10 +287,3 @@ def _decision(decision_id: str | None) -> Decision | None:
 
 def _counts(rows: QuerySet[Any], field: str, names: list[str]) -> dict[str, int]:
     return dict.fromkeys(names, 0) | Counter(rows.values_list(field, flat=True))
-
-
-def _valid(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    asked = serializer(data=request.data)
-    asked.is_valid(raise_exception=True)
-    said: dict[str, Any] = asked.validated_data
-    return said
