@@ -18,8 +18,8 @@ class UnknownAgent(Forbidden):
 
 def register_agent(name: str, *, actor: Actor) -> Agent:
     """The agent of this name, made when it is new."""
-    for agent in _agents(name):
-        return agent
+    if known := _agents(name):
+        return known[0]
     insert([Agent(name=name)], ignore_conflicts=True)
     [agent] = _agents(name)
     ledger.append("agent.registered", agent.id, actor=actor, name=name)
@@ -28,8 +28,8 @@ def register_agent(name: str, *, actor: Actor) -> Agent:
 
 def see_agent(name: str, *, actor: Actor) -> Agent:
     """The agent that a caller names. Raises UnknownAgent where the tenant is strict and nobody registered it."""
-    for agent in _agents(name):
-        return agent
+    if known := _agents(name):
+        return known[0]
     if tenants.settings().strict_agents:
         raise UnknownAgent(f"No agent is registered as {name!r}, and this tenant is strict.")
     return register_agent(name, actor=actor)
@@ -37,8 +37,8 @@ def see_agent(name: str, *, actor: Actor) -> Agent:
 
 def begin_run(agent: Agent, name: str, *, policy_set: str = "", simulated: bool = False) -> Run:
     """The run that a caller names, begun at first sight with the policy set in force then."""
-    for run in _runs(agent.id, name):
-        return run
+    if known := _runs(agent.id, name):
+        return known[0]
     wanted = Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)
     insert([wanted], ignore_conflicts=True)
     [run] = _runs(agent.id, name)
