@@ -71,6 +71,27 @@ def test_a_refusal_is_a_problem_that_names_the_field(acme: Tenant, scout: APICli
     assert incidents(acme) == 0
 
 
+@pytest.mark.parametrize(
+    ("accept", "query", "status"),
+    [
+        ("*/*", "", 200),
+        ("application/json", "", 200),
+        ("text/html, application/*;q=0.9", "", 200),
+        ("*/*", "?format=json", 200),
+        ("*/*", "?format=xml", 404),
+        ("text/html", "", 406),
+        ("application/xml;q=0.5", "", 406),
+    ],
+)
+def test_an_answer_is_json_or_nothing(
+    acme: Tenant, scout: APIClient, accept: str, query: str, status: int
+) -> None:
+    answer = scout.get(f"/api/v1/incidents{query}", headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.headers["Content-Type"] == "application/json"
+
+
 def test_what_the_api_answers_is_no_page(acme: Tenant, scout: APIClient) -> None:
     for answer in (scout.get("/api/v1/incidents"), scout.post("/api/v1/incidents", {})):
         policy = answer.headers["Content-Security-Policy"]
