@@ -28,6 +28,7 @@ from .race import ROOT, BenchError, Observer, percentiles, started
 WANTED_P95_MS = 50.0
 CLIENTS = 8
 WORKERS = 2
+THREADS = 4
 START_SECONDS = 60.0
 # Loops that are ready when the reports begin, so that both sweepers are busy all the while.
 BACKLOG = 3_000
@@ -53,6 +54,7 @@ def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
         "reports": reports,
         "clients": CLIENTS,
         "workers": WORKERS,
+        "threads": THREADS,
         "report_ms": found,
         "reports_per_second": round(reports / seconds, 1),
         "loops_per_second_meanwhile": round(loops / seconds, 1),
@@ -74,7 +76,8 @@ def _site() -> Iterator[str]:
         port = free.getsockname()[1]
     command = [
         *(sys.executable, "-m", "gunicorn", "config.bench.site:application"),
-        *("--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--log-level", "error"),
+        *("--bind", f"127.0.0.1:{port}", "--log-level", "error"),
+        *("--workers", str(WORKERS), "--threads", str(THREADS)),
     ]
     server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))  # noqa: S603 - our own words
     try:

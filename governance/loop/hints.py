@@ -13,6 +13,7 @@ import threading
 from functools import cache
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 
 log = logging.getLogger("antibody.hints")
@@ -21,7 +22,12 @@ MOST_WAITING = 1_000
 
 
 def hint(stage: str, step_id: str) -> None:
-    """Tell the workers of this stage, once the transaction has committed, that a step is ready."""
+    """Tell the workers of this stage, once the transaction has committed, that a step is ready.
+
+    Without a broker that others can reach nobody is told: hints would pile up in this process.
+    """
+    if not settings.REDIS_URL:
+        return
     transaction.on_commit(lambda: _offer(stage, step_id), robust=True)
 
 

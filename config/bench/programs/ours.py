@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from config.bench import place, scene  # noqa: E402 - the settings come first
+from config.priority import give_way  # noqa: E402
 from governance.loop.sweep import sweep_forever  # noqa: E402
 
 from .protocol import Counter, count_statements, serve  # noqa: E402
@@ -34,6 +35,7 @@ class Ours:
 
 if __name__ == "__main__":
     place.use()
+    give_way()
     counter = Counter()
     count_statements(counter.add)
     serve(Ours(os.environ["BENCH_TENANT"]), counter.value)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from config.priority import give_way
 from governance.loop.sweep import sweep_forever, sweep_once
 
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         leaving = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: leaving.set())
+        give_way()
         self.stdout.write("sweeping", ending="\n")
         self.stdout.flush()
         sweep_forever(leaving)
