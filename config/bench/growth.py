@@ -1,7 +1,7 @@
 """``bench loop --growth``: what a loop costs beside 1,000 and beside 100,000 stored incidents and calls.
 
 History is copied, not invented: the whole story of a loop that the product has just made, and of a call that the
-guard has just allowed, is written again and again in the database under new ids, and then vacuumed and analysed.
+guard has just allowed, is written again and again in the database under new ids.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import psycopg
 from django.db import connection, models
 
 from catalog.models import PatternMatch
@@ -21,7 +20,7 @@ from policies.models import Decision, Evidence, Outcome
 from recovery.models import Recovery
 from routing.models import AdjustmentEvidence
 
-from . import place, scene
+from . import scene
 from .loops import Say, ours
 from .race import Lap, Observer, run_round
 
@@ -85,13 +84,6 @@ def _copy_history(tenant: Tenant, originals: Originals, *, first: int, count: in
         with tenant_scope(tenant.id):
             for model, ids in originals.items():
                 _copy(model, ids, numbers, copied=set(originals))
-    _settle()
-
-
-def _settle() -> None:
-    """What autovacuum would have done by the time that so much had come in one by one."""
-    with psycopg.connect(**place.dsn(owner=True), autocommit=True) as owner:
-        owner.execute("VACUUM ANALYZE")
 
 
 def _story(trace: LoopTrace) -> Originals:
