@@ -14,6 +14,7 @@ from governance import identity, ledger
 from governance.access import parsers
 from governance.actors import Actor
 from governance.database.inserts import insert
+from governance.database.trips import one_trip
 from governance.loop import verbs as loop
 from governance.models import Agent, LoopTrace, Run
 from governance.refusals import Invalid
@@ -77,14 +78,15 @@ def report(  # noqa: PLR0913 - a report has as many parts as there is to say
     # The constraint says who was first, whether that was a moment ago or is happening now.
     if not insert([incident], ignore_conflicts=source_key is not None):
         return _known(incident)
-    trace = loop.begin_first(
-        incident.id,
-        headline=str(incident),
-        actor=actor,
-        details={"severity": severity, "category": category, "agent": agent.name, "tool": tool},
-        simulated=simulated,
-    )
-    ledger.append("incident.opened", incident.id, actor=actor, trace=trace.id, source=source)
+    with one_trip():
+        trace = loop.begin_first(
+            incident.id,
+            headline=str(incident),
+            actor=actor,
+            details={"severity": severity, "category": category, "agent": agent.name, "tool": tool},
+            simulated=simulated,
+        )
+        ledger.append("incident.opened", incident.id, actor=actor, trace=trace.id, source=source)
     return Opened(incident, trace, True)
 
 

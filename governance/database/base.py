@@ -8,9 +8,11 @@ next client behind a transaction pooler.
 from __future__ import annotations
 
 import select
+from contextlib import nullcontext
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg import ServerCursor
 from psycopg.pq import TransactionStatus
 
 from .tenancy import TenantError, current_tenant
@@ -33,9 +35,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     "A tenant's query must run inside tenant_scope() or a transaction."
                 )
         elif wanted != self._told and not self._is_broken():
-            with self.wrap_database_errors, self.connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('app.tenant', %s, true)", (wanted,))
-            self._told = wanted
+            # On one trip with the statement that needs it; only a cursor in the server cannot come along.
+            alone = isinstance(context["cursor"].cursor, ServerCursor)
+            with self.wrap_database_errors, nullcontext() if alone else self.connection.pipeline():
+                with self.connection.cursor() as cursor:
+                    cursor.execute("SELECT set_config('app.tenant', %s, true)", (wanted,))
+                self._told = wanted
+                return execute(sql, params, many, context)
         return execute(sql, params, many, context)
 
     def _is_broken(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import ledger
 from ..actors import LOOP
+from ..database.trips import one_trip
 from ..ids import new_id
 from ..models import LoopStep, LoopTrace
 from ..story import live
@@ -76,8 +77,9 @@ class Record:
         left = [replace(work, kept={}) for work in (*self._begun.values(), *self._asking)]
         for work in list(self._begun.values()):
             self._step(work, LoopStep.State.RUNNING, work.facts)
-        queue.finish(self.token, self._steps, list(self._traces.values()), self._events)
-        ledger.append_all(self._entries)
+        with one_trip():
+            queue.finish(self.token, self._steps, list(self._traces.values()), self._events)
+            ledger.append_all(self._entries)
         live.publish_after_commit(self.tenant_id, sorted({told["trace"] for told in self._events}))
         return left
 
