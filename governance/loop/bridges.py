@@ -41,8 +41,8 @@ class Work:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether somebody took this step before and did not finish it."""
-        return self.attempts > 1
+        """Whether it was lost by somebody who ran it alone: the first loss may have been a neighbour's doing."""
+        return self.attempts > 2
 
     @property
     def is_asking(self) -> bool:

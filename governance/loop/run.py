@@ -3,8 +3,8 @@
     claim -> fence -> land (the bridge's verb), stage after stage -> record, in one transaction
 
 A loop goes through as many stages as it can in one transaction: a commit, a fence and a record of each stage cost
-more than the stages do. What fails, or was left behind by somebody before, is taken one stage at a time, so that the
-failure is known by its stage and what came before it stands.
+more than the stages do. What fails, or was lost by somebody who ran it alone, is taken one stage at a time, so that
+the failure is known by its stage and what came before it stands.
 
 A process that dies anywhere leaves a lease that runs out; the step is then taken by somebody else, and since the
 effects and their record are one transaction, they happened or they did not.
