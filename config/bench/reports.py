@@ -28,7 +28,7 @@ from .race import POLL_SECONDS, ROOT, BenchError, Observer, percentiles, started
 WANTED_P95_MS = 50.0
 CLIENTS = 8
 WORKERS = 2
-THREADS = 4
+THREADS = 2
 START_SECONDS = 60.0
 # Reports and their loops before the clock starts: enough for PostgreSQL to plan as it would an hour later.
 WARM = 400
