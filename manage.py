@@ -8,11 +8,13 @@ OWNERS_COMMANDS = {"migrate", "sqlmigrate", "dbshell"}
 # serve starts the database itself, because it also stops it.
 WITHOUT_DATABASE = {
     "",
+    "backup",  # as an administrator, and without our roles' passwords
     "check",
     "collectstatic",
     "help",
     "makemigrations",
     "replay",
+    "restore",
     "serve",
     "spectacular",
     "torture",  # has a database of its own

@@ -29,8 +29,9 @@ SYSTEM_ROLE = "antibody_system"
 
 OLDEST_MAJOR = 15  # views that respect row-level security (security_invoker) came with it
 
+MAINTENANCE = "postgres"  # the database that every server has
+
 _DATABASE = "antibody"
-_MAINTENANCE = "postgres"
 _CONNECT_SECONDS = "10"
 # Any number will do, as long as every process takes the same one ("antibody" on a telephone).
 _LOCK = 26842639
@@ -155,7 +156,35 @@ def release(environ: Mapping[str, str], data_dir: Path) -> None:
 def admin_dsn(environ: Mapping[str, str], data_dir: Path) -> dict[str, Any] | None:
     """psycopg.connect's arguments for an administrator in "postgres"; None where we have none."""
     admin = _plan(environ, data_dir).admin
-    return admin.dsn(_MAINTENANCE) if admin else None
+    return admin.dsn(MAINTENANCE) if admin else None
+
+
+def administrator(environ: Mapping[str, str], data_dir: Path) -> Address:
+    """Who may read and write whole databases. The embedded server, where that is in use, is started.
+
+    DATABASE_ADMIN_URL, or the administrator of DATABASE_URL. Raises DatabaseError where neither names one.
+    """
+    if url := environ.get("DATABASE_ADMIN_URL"):
+        return parse(url)
+    plan = _plan(environ, data_dir)
+    if plan.admin is None:
+        raise DatabaseError(
+            f"This needs an administrator, because row-level security holds {APP_LOGIN} and {OWNER_LOGIN} to one "
+            "tenant at a time. Give a superuser's address, past any pooler, in DATABASE_ADMIN_URL."
+        )
+    if plan.directory:
+        _start(plan.directory)
+    return plan.admin
+
+
+def make_database(admin: Address) -> None:
+    """An empty database of this administrator's address, with the roles, owner and grants that ours have."""
+    with connected(admin, MAINTENANCE) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        _make_roles(connection)
+        _make_database(connection, admin)
+        with connected(admin) as inside:
+            _grant(inside)
 
 
 @contextmanager
@@ -309,7 +338,7 @@ def _start(directory: Path) -> bool:
 
 
 @contextmanager
-def _connected(login: Address, name: str | None = None) -> Iterator["psycopg.Connection[Any]"]:
+def connected(login: Address, name: str | None = None) -> Iterator["psycopg.Connection[Any]"]:
     """A connection outside Django, each statement a transaction. Explains why there is none."""
     dsn = login.dsn(name)
     try:
@@ -370,7 +399,7 @@ FROM pg_database AS d WHERE d.datname = current_database()
 
 def _missing(app: Address) -> list[str]:
     """What is not as it must be, in words. Refuses what only a person may put right."""
-    with _connected(app) as connection:
+    with connected(app) as connection:
         names = {"app": APP_LOGIN, "owner": OWNER_LOGIN, "system": SYSTEM_ROLE}
         found = connection.execute(_SURVEY, names).fetchone()
     assert found is not None
@@ -395,12 +424,9 @@ def _missing(app: Address) -> list[str]:
 def _build(plan: _Plan, admin: Address) -> None:
     """As the administrator, make what is missing; one process at a time, so that all agree."""
     try:
-        with _connected(admin, _MAINTENANCE) as connection:
+        make_database(admin)
+        with connected(admin, MAINTENANCE) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-            _make_roles(connection)
-            _make_database(connection, admin)
-            with _connected(admin) as inside:
-                _grant(inside)
             for login in (plan.owner, plan.app):
                 _settle_password(connection, login)
     except psycopg.Error as error:
@@ -453,7 +479,7 @@ def _make_database(connection: "psycopg.Connection[Any]", admin: Address) -> Non
 
 
 def _refuse_anothers_tables(admin: Address) -> None:
-    with _connected(admin) as inside:
+    with connected(admin) as inside:
         found = inside.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')"
         ).fetchone()
@@ -473,7 +499,7 @@ def _grant(inside: "psycopg.Connection[Any]") -> None:
 def _settle_password(connection: "psycopg.Connection[Any]", login: Address) -> None:
     """Give the role our password, unless it can log in or others are at work with theirs."""
     try:
-        with _connected(login):
+        with connected(login):
             return
     except _RefusedError:
         pass

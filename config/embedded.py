@@ -178,17 +178,30 @@ def _account() -> tuple[int, int]:
     )
 
 
+def programs() -> Path | None:
+    """The folder of the wheel's pg_dump, psql and others; None where the wheel has none for this platform."""
+    installed = _installed()
+    return installed / "bin" if installed else None
+
+
 def _binaries(place: _Place) -> Path:
-    """The folder of initdb and pg_ctl, without importing the wheel, which has side effects."""
-    spec = importlib.util.find_spec(_WHEEL)
-    for package in (spec and spec.submodule_search_locations) or ():
-        installed = Path(package) / f"pginstall{MAJOR}"
-        if (installed / "bin" / "postgres").exists():
-            return _within_reach(place, installed) / "bin"
+    """The folder of initdb and pg_ctl, where the server's account can run them."""
+    if installed := _installed():
+        return _within_reach(place, installed) / "bin"
     raise EmbeddedError(
         "The embedded PostgreSQL is not available on this platform. Install PostgreSQL 15 or newer "
         "and set DATABASE_URL, for example postgresql://postgres@localhost:5432/antibody."
     )
+
+
+def _installed() -> Path | None:
+    """Where the wheel keeps PostgreSQL, without importing the wheel, which has side effects."""
+    spec = importlib.util.find_spec(_WHEEL)
+    for package in (spec and spec.submodule_search_locations) or ():
+        installed = Path(package) / f"pginstall{MAJOR}"
+        if (installed / "bin" / "postgres").exists():
+            return installed
+    return None
 
 
 def _within_reach(place: _Place, installed: Path) -> Path:
