@@ -11,6 +11,7 @@ from django.db.models import Count, Func, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from governance.database.fields import AppendOnly, TenantForeignKey, TenantModel
+from governance.database.scoped import TenantManager
 from governance.ids import IdField
 from incidents.models import Incident
 
@@ -72,7 +73,7 @@ class Pattern(TenantModel):
     last_seen: datetime | None
     seen: int
 
-    objects = Patterns.as_manager()
+    objects = TenantManager.from_queryset(Patterns)()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-id"]

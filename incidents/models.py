@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from governance.database.fields import TenantForeignKey, TenantModel
+from governance.database.scoped import TenantManager
 from governance.ids import IdField
 from governance.models import Agent, Run
 
@@ -69,7 +70,7 @@ class Incident(TenantModel):
     simulated = models.BooleanField(default=False, editable=False)
     occurred_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = Incidents.as_manager()
+    objects = TenantManager.from_queryset(Incidents)()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-id"]

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from catalog.models import Pattern
 from governance.database.fields import AppendOnly, TenantForeignKey, TenantModel
+from governance.database.scoped import TenantManager
 from governance.ids import IdField
 from governance.models import Agent, LoopTrace, Run, User
 from incidents.models import Incident
@@ -116,7 +117,7 @@ class Policy(TenantModel):
     )
     state_since = models.DateTimeField(auto_now_add=True, editable=False)
 
-    objects = Policies.as_manager()
+    objects = TenantManager.from_queryset(Policies)()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-id"]

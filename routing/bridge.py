@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.models import PatternMatch
 from governance.actors import Actor
+from governance.database.scoped import IN_SCOPE
 from governance.loop.bridges import GoOn, Outcome, Stop, Wait, Work
 from governance.models import FailureState
 from incidents.models import Incident
@@ -79,7 +80,8 @@ def _policies(works: Sequence[Work]) -> dict[str, Policy]:
     idle = [policy.id for policy in found.values() if policy.state not in _SETTLED]
     if idle:
         held = Policy.objects.raw(
-            "SELECT * FROM policies_policy WHERE id = ANY(%s) ORDER BY id FOR SHARE", [idle]
+            "SELECT * FROM policies_policy WHERE id = ANY(%s) AND tenant_id = %s ORDER BY id FOR SHARE",
+            [idle, IN_SCOPE],
         )
         found |= {policy.id: policy for policy in held}
     return found

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from governance.database.fields import AppendOnly, TenantForeignKey, TenantModel
+from governance.database.scoped import TenantManager
 from governance.ids import IdField
 from governance.models import Agent, FailureState
 from incidents.models import Incident
@@ -69,7 +70,7 @@ class Adjustment(TenantModel):
     )
     reason = models.TextField(blank=True, editable=False)
 
-    objects = Adjustments.as_manager()
+    objects = TenantManager.from_queryset(Adjustments)()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-id"]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
+from .scoped import TenantManager
 from .tenancy import required_tenant
 
 
@@ -50,8 +51,12 @@ class TenantModel(models.Model):
     tenant = OwnerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    objects = TenantManager()
+
     class Meta:
         abstract = True
+        # Also what Django asks by itself: a related record, a refresh, an update of what was read.
+        base_manager_name = "objects"
 
 
 class AppendOnly(TenantModel):

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection
 
+from ..database.scoped import IN_SCOPE
 from ..models.switches import WHOLE_LOOP
 from .bridges import Work, bridges
 
@@ -72,7 +73,8 @@ def fence(token: str, works: Sequence[Work]) -> tuple[set[str], set[str]]:
     off, so is every stage of it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_FENCE, {"ids": [work.step_id for work in works], "token": token})
+        ids = [work.step_id for work in works]
+        cursor.execute(_FENCE, {"ids": ids, "token": token, "tenant": IN_SCOPE})
         rows = cursor.fetchall()
     off = set(rows[0][1]) if rows else set()
     return {row[0] for row in rows}, set(bridges()) if WHOLE_LOOP in off else off
@@ -82,10 +84,13 @@ def is_switched_off(stage: str) -> bool:
     """Ask again, holding the switches: whoever turns one on waits for us, and then sees the waiting step."""
     with connection.cursor() as cursor:
         off = 0
-        for table in ("governance_switch", "governance_globalswitch"):
+        for table, whose, tenant in (
+            ("governance_switch", "AND tenant_id = %s", [IN_SCOPE]),
+            ("governance_globalswitch", "", []),
+        ):
             cursor.execute(
-                f'SELECT "on" FROM {table} WHERE name = ANY(%s) FOR SHARE',  # noqa: S608 - a fixed name
-                ([WHOLE_LOOP, stage],),
+                f'SELECT "on" FROM {table} WHERE name = ANY(%s) {whose} FOR SHARE',  # noqa: S608 - fixed words
+                [[WHOLE_LOOP, stage], *tenant],
             )
             off += sum(not on for (on,) in cursor.fetchall())
     return off > 0
@@ -121,8 +126,8 @@ def renew(token: str, step_id: str, seconds: float) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE governance_loopstep SET lease_until = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE id = %s AND claim_token = %s AND state = 'running'",
-            (seconds, step_id, token),
+            " WHERE id = %s AND claim_token = %s AND state = 'running' AND tenant_id = %s",
+            (seconds, step_id, token, IN_SCOPE),
         )
         return bool(cursor.rowcount)
 
@@ -166,13 +171,13 @@ def _wake(condition: str, params: list[Any], *states: str) -> int:
                 UPDATE governance_loopstep
                    SET state = 'ready', available_at = clock_timestamp(), attempts = 0, failures = 0,
                        claim_token = '', lease_until = NULL, waits_for = '', failure_state = '', error = ''
-                 WHERE {condition} AND state = ANY(%s)
+                 WHERE {condition} AND state = ANY(%s) AND tenant_id = %s
              RETURNING id, tenant_id, trace_id)
             UPDATE governance_looptrace trace
                SET state = 'running', failure_state = '', ended_at = NULL
               FROM woken WHERE trace.id = woken.trace_id AND trace.tenant_id = woken.tenant_id
             """,  # noqa: S608 - conditions are ours, values are parameters
-            [*params, list(states or ("waiting",))],
+            [*params, list(states or ("waiting",)), IN_SCOPE],
         )
         count = cursor.rowcount
     if count:
@@ -206,10 +211,10 @@ SELECT pg_notify(%(channel)s, '')
 
 
 _FENCE = """
-SELECT id, ARRAY(SELECT name::text FROM governance_switch WHERE NOT "on"
+SELECT id, ARRAY(SELECT name::text FROM governance_switch WHERE NOT "on" AND tenant_id = %(tenant)s
                  UNION SELECT name::text FROM governance_globalswitch WHERE NOT "on")
   FROM governance_loopstep
- WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running'
+ WHERE id = ANY(%(ids)s) AND claim_token = %(token)s AND state = 'running' AND tenant_id = %(tenant)s
  ORDER BY id FOR NO KEY UPDATE
 """
 

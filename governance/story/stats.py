@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import Now
 
+from ..database.scoped import IN_SCOPE
 from ..models import LoopEvent, LoopStep, Stage
 
 MOST_HOURS = 24 * 90
@@ -101,9 +102,10 @@ def _counted(hours: int) -> dict[str, int]:
           FROM governance_loopevent
          WHERE type IN ('pattern_matched', 'routing_adjusted', 'policy_generated', 'recovery_suggested',
                         'recovery_applied', 'recovery_rolled_back')
-           AND created_at >= now() - make_interval(hours => %s) AND NOT simulated
+           AND created_at >= now() - make_interval(hours => %s) AND NOT simulated AND tenant_id = %s
         """,
         hours,
+        IN_SCOPE,
     )
 
 
@@ -128,10 +130,11 @@ def _loops(hours: int) -> dict[str, Any]:
                     WHERE step.trace_id = trace.id AND step.tenant_id = trace.tenant_id
                       AND step.state IN ('ready', 'running'))) AS lost
           FROM governance_looptrace trace
-         WHERE started_at >= now() - make_interval(hours => %s) AND NOT simulated
+         WHERE started_at >= now() - make_interval(hours => %s) AND NOT simulated AND tenant_id = %s
         """,
         list(DECIDED_BY_PEOPLE),
         hours,
+        IN_SCOPE,
     )
     return found
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from governance import ledger
 from governance.actors import Actor
+from governance.database.scoped import IN_SCOPE
 
 from ..actions import ActionKind
 from ..models import Directive, Recovery
@@ -23,14 +24,14 @@ TRIES = 3
 # without its directive.
 _IN_FORCE = """
     SELECT * FROM recovery_directive
-     WHERE pattern_id = ANY(%s) AND active AND (expires_at IS NULL OR expires_at > now())
+     WHERE pattern_id = ANY(%s) AND tenant_id = %s AND active AND (expires_at IS NULL OR expires_at > now())
      ORDER BY id FOR SHARE
 """
 
 
 def in_force(pattern_ids: Collection[str]) -> list[Directive]:
     """The directives in force for these patterns, held until the transaction ends; oldest first."""
-    return list(Directive.objects.raw(_IN_FORCE, [list(pattern_ids)]))
+    return list(Directive.objects.raw(_IN_FORCE, [list(pattern_ids), IN_SCOPE]))
 
 
 def digest_of(tool: str, kind: str, params: dict[str, Any]) -> str:

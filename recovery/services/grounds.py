@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from catalog.models import PatternMatch
 from governance import tenants
 from governance.database.compiled import compiled
+from governance.database.scoped import IN_SCOPE
 
 from ..models import Directive, RecoveryTemplate
 from ..rules import PROVING_TIME
@@ -89,10 +90,11 @@ def _occurrences(pattern_ids: Collection[str]) -> dict[str, int]:
         cursor.execute(
             """
             SELECT wanted.id, (SELECT count(*) FROM (SELECT FROM catalog_patternmatch seen
-                                                      WHERE seen.pattern_id = wanted.id LIMIT %s) few)
+                                                      WHERE seen.pattern_id = wanted.id
+                                                        AND seen.tenant_id = %s LIMIT %s) few)
               FROM unnest(%s::text[]) wanted(id)
             """,
-            [OCCURRENCES_THAT_MATTER, list(pattern_ids)],
+            [IN_SCOPE, OCCURRENCES_THAT_MATTER, list(pattern_ids)],
         )
         return dict(cursor.fetchall())
 
@@ -104,7 +106,12 @@ def _results(template_ids: Iterable[str]) -> dict[str, Results]:
     with connection.cursor() as cursor:
         cursor.execute(
             _LATEST_RESULTS,
-            {"templates": wanted, "most": LATEST_RESULTS, "proving": PROVING_TIME.total_seconds()},
+            {
+                "templates": wanted,
+                "most": LATEST_RESULTS,
+                "proving": PROVING_TIME.total_seconds(),
+                "tenant": IN_SCOPE,
+            },
         )
         return {each: Results(successes, known) for each, successes, known in cursor.fetchall()}
 
@@ -123,10 +130,11 @@ SELECT wanted.id,
               made.state = 'rolled_back' OR EXISTS (
                   SELECT FROM recovery_recovery again
                    WHERE again.pattern_id = made.pattern_id AND again.agent_id = made.agent_id
+                     AND again.tenant_id = made.tenant_id
                      AND again.created_at > made.applied_at
                      AND again.created_at <= made.applied_at + proving.time) AS failed
          FROM recovery_recovery made
-        WHERE made.template_id = wanted.id AND made.applied_at IS NOT NULL
+        WHERE made.template_id = wanted.id AND made.applied_at IS NOT NULL AND made.tenant_id = %(tenant)s
         ORDER BY made.id DESC LIMIT %(most)s) latest
  GROUP BY wanted.id
 """
