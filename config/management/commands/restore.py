@@ -36,11 +36,11 @@ class Command(BaseCommand):
         connection.close()
         prepare(os.environ, settings.DATA_DIR)
         first.migrate()
-        missing = [f"{rule.kind} {rule.table}.{rule.name}" for rule in isolation.missing()]
+        missing = [str(rule) for rule in isolation.missing()]
         self.stdout.write(
             json.dumps({"file": str(file), "missing": missing})
             if options["json"]
             else f"{file} is restored."
         )
         if missing:
-            raise CommandError(f"It does not keep tenants apart: {', '.join(missing[:5])} missing.")
+            raise CommandError(f"It does not keep tenants apart: {', '.join(missing[:5])}.")
