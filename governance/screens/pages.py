@@ -41,6 +41,7 @@ def page(
                 )
             return view(request, *args, **kwargs)
 
+        guarded.page_for = role  # type: ignore[attr-defined]
         return guarded
 
     return decorate
