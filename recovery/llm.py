@@ -76,9 +76,12 @@ def without_secrets(text: str) -> str:
     return str(_SECRET.sub("[secret]", text.encode("utf-8", "replace").decode()))
 
 
-def suggest(question: Question, *, seconds: float) -> dict[str, Any]:
-    """Ask the model: `{kind, params, rationale}`, valid. Raises Unusable for whatever else it does."""
-    headers = {"content-type": "application/json"}
+def suggest(question: Question, *, key: str, seconds: float) -> dict[str, Any]:
+    """Ask the model: `{kind, params, rationale}`, valid. Raises Unusable for whatever else it does.
+
+    `key` is the same each time that a question is repeated, so that a server can answer it, and bill it, once.
+    """
+    headers = {"content-type": "application/json", "idempotency-key": key}
     if settings.LLM_API_KEY:
         headers["authorization"] = f"Bearer {settings.LLM_API_KEY}"
     url = f"{settings.LLM_URL.rstrip('/')}/chat/completions"

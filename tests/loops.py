@@ -5,6 +5,7 @@ The engine is handed its bridges by a setting, as URL patterns are; these stand 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ def first(works: Sequence[Work]) -> Mapping[str, Outcome]:
 def _outcome(work: Work, wish: str) -> Outcome:
     if wish == "fail":
         raise ValueError("this one is poison")
+    if wish == "never come back":
+        while True:
+            threading.Event().wait(0.01)
     if wish == "stop":
         return Stop("match_failed", "nothing to go by")
     if wish == "wait" and not Agent.objects.filter(name="the sign").exists():

@@ -24,12 +24,15 @@ from ..database.tenancy import tenant_scope
 from ..models import FailureState, LoopStep
 from . import queue
 from .bridges import Bridge, Outcome, Wait, Work, bridges
+from .deadline import within
 from .record import Record
 
 log = logging.getLogger("antibody.loop")
 
 BACKOFF_SECONDS = 1.0
 BACKOFF_MOST_SECONDS = 60.0
+# What a bridge may take for a batch; the slowest seen took a second on a busy machine.
+LANDS_WITHIN_SECONDS = 10.0
 # An error text may quote what an agent sent: enough to see the cause, not a copy of it.
 MAX_ERROR = 2_000
 # Every so many claims a suspect has its turn, however many fresh steps are waiting.
@@ -154,7 +157,7 @@ def _outcomes(stage: str, works: Sequence[Work], *, is_off: bool) -> Mapping[str
             "Waits: this part of the loop is switched off.",
         )
         return {work.step_id: waits for work in works}
-    return bridges()[stage].land(works)
+    return within(LANDS_WITHIN_SECONDS, bridges()[stage].land, works)
 
 
 def _record_failure(token: str, work: Work, error: Exception) -> None:

@@ -41,7 +41,7 @@ def ask_model(tenant_id: str, match_id: str) -> dict[str, Any]:
             incident.arguments,
         )
     try:
-        answer = llm.suggest(question, seconds=settings.LLM_TIMEOUT_SECONDS)
+        answer = llm.suggest(question, key=key, seconds=settings.LLM_TIMEOUT_SECONDS)
     except llm.Unusable as error:
         answer = {"unusable": str(error)}
     with tenant_scope(tenant_id):

@@ -109,6 +109,22 @@ def test_one_poisoned_loop_does_not_hold_its_neighbours(tenant: Tenant) -> None:
     assert effects(tenant) == 3
 
 
+def test_a_bridge_that_never_comes_back_is_interrupted_and_its_neighbours_go_on(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("governance.loop.run.LANDS_WITHIN_SECONDS", 0.2)
+    good = [begin(tenant) for _ in range(3)]
+    bad = begin(tenant, "never come back")
+
+    run_ready()
+
+    assert {seen(tenant, each).state for each in good} == {LoopTrace.State.COMPLETE}
+    caught = step(tenant, bad)
+    assert (caught.state, caught.failures) == (LoopStep.State.READY, 1)
+    assert caught.error == "TookTooLong: it took longer than 0.2 s"
+    assert effects(tenant) == 3
+
+
 def test_what_fails_late_fails_alone_and_what_came_before_it_stands(tenant: Tenant) -> None:
     good = [begin(tenant) for _ in range(3)]
     bad = begin(tenant, "fail late")

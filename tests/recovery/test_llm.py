@@ -76,6 +76,7 @@ def test_a_good_answer_is_suggested_to_a_person(model):
     (call,) = got
     assert call["path"] == "/v1/chat/completions"
     assert call["headers"]["authorization"] == "Bearer key-of-the-operator"
+    assert call["headers"]["idempotency-key"] == OutsideCall.objects.get().key
     asked = json.loads(call["body"])
     assert asked["model"] == "small"
     assert asked["response_format"]["json_schema"]["strict"] is True
