@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from governance.access.matrix import CURATE
 from governance.actors import Actor
 from governance.screens.admin_base import BADGES, EvidenceAdmin, RecordAdmin, Verb, ago
 
@@ -39,6 +40,7 @@ class PatternAdmin(RecordAdmin):
             "trust",
             "Apply without asking",
             trust,
+            right=CURATE,
             when=lambda pattern: not pattern.auto_apply_recovery,
             text="Its recovery is applied without asking where the match is strong and the confidence above 0.9.",
         ),
@@ -46,12 +48,14 @@ class PatternAdmin(RecordAdmin):
             "ask",
             "Ask before applying",
             ask_again,
+            right=CURATE,
             when=lambda pattern: pattern.auto_apply_recovery,
         ),
         Verb(
             "rename",
             "Rename",
             services.rename,
+            right=CURATE,
             needs_reason=False,
             in_bulk=False,
             fields={"name": forms.CharField(max_length=300)},

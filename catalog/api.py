@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.access.permissions import ANYONE, REVIEWERS
+from governance.access.matrix import CURATE, READ
 from governance.access.principals import actor_of
 from governance.access.views import ReadOnlyViewSet
 
@@ -59,7 +59,7 @@ class PatternViewSet(ReadOnlyViewSet):
 
     serializer_class = PatternSerializer
     filterset_fields: ClassVar[list[str]] = ["tool", "error_type"]
-    access = {"list": ANYONE, "retrieve": ANYONE, "auto_apply": REVIEWERS}
+    access = {"list": READ, "retrieve": READ, "auto_apply": CURATE}
 
     def get_queryset(self) -> QuerySet[Pattern]:
         return Pattern.objects.with_occurrences()

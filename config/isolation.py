@@ -92,6 +92,7 @@ COMMANDS = {
     "bench": "a database of its own",
     "create_token": "the tenant that --tenant names",
     "match": "a tenant of its own making",
+    "roles": "reads no row: who may do what, from the matrix",
     "replay": "an outside client: what its token may",
     "restore": "an administrator's: the whole database",
     "serve": "makes a tenant; then the web, worker and sweeper",
@@ -156,7 +157,7 @@ def is_known(route: Route) -> bool:
         return True  # what its page may be made from is asked of the page
     if route.cls is not None and issubclass(route.cls, ApiView | RedirectView):
         return True
-    return hasattr(route.view, "page_for") or route.name in OTHER_ROUTES
+    return hasattr(route.view, "right") or route.name in OTHER_ROUTES
 
 
 def everything_is_known(**_: Any) -> list[CheckMessage]:

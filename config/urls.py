@@ -11,7 +11,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from catalog.api import PatternViewSet
-from governance.access.permissions import PUBLIC
+from governance.access.matrix import LOOK_IN
 from governance.api import ground, loop, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
@@ -25,7 +25,7 @@ from . import health
 class SchemaView(SpectacularAPIView):
     """The API's description (OpenAPI 3.1)."""
 
-    access = {"get": PUBLIC}
+    access = {"get": LOOK_IN}
 
 
 router = SimpleRouter()

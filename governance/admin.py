@@ -15,6 +15,16 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from . import checkpoints, models, revert, tenants, tokens
+from .access.matrix import (
+    DECIDE,
+    MANAGE_MEMBERS,
+    MANAGE_SETTINGS,
+    MANAGE_TOKENS,
+    RETRY,
+    REVERT,
+    SWITCH,
+    Right,
+)
 from .actors import Actor
 from .loop import verbs as loop
 from .loop.bridges import bridges
@@ -62,11 +72,20 @@ class CheckpointAdmin(RecordAdmin):
             "approve",
             "Approve",
             approve,
+            right=DECIDE,
             needs_reason=False,
             when=in_states("pending"),
             bound="digest",
         ),
-        Verb("reject", "Reject", reject, when=in_states("pending"), bound="digest", is_grave=True),
+        Verb(
+            "reject",
+            "Reject",
+            reject,
+            right=DECIDE,
+            when=in_states("pending"),
+            bound="digest",
+            is_grave=True,
+        ),
     )
 
     @display(description="priority", ordering="priority", label=BADGES)
@@ -102,6 +121,7 @@ class LoopTraceAdmin(RecordAdmin):
             "retry",
             "Try again",
             try_again,
+            right=RETRY,
             needs_reason=False,
             when=in_states("stopped", "dead"),
             text="The stage that stopped runs again from what the earlier ones found.",
@@ -110,7 +130,7 @@ class LoopTraceAdmin(RecordAdmin):
             "revert",
             "Take back",
             revert.ask_revert,
-            role=Role.OPERATOR,
+            right=REVERT,
             is_grave=True,
             in_bulk=False,
             when=lambda trace: trace.state != LoopTrace.State.REVERTED,
@@ -210,7 +230,7 @@ class ApiTokenAdmin(RecordAdmin):
             "revoke",
             "Revoke",
             tokens.revoke,
-            role=Role.ADMIN,
+            right=MANAGE_TOKENS,
             is_grave=True,
             when=lambda token: token.revoked_at is None,
             text="It is refused from the next request on, for good.",
@@ -264,7 +284,7 @@ class SettingsAdmin(RecordAdmin):
             "change",
             "Change",
             lambda settings, **changes: tenants.change_settings(**changes),
-            role=Role.ADMIN,
+            right=MANAGE_SETTINGS,
             in_bulk=False,
             fields=ASKED | {"checkpoints_off": CHECKPOINTS, "checkpoints_advisory": CHECKPOINTS},
         ),
@@ -281,14 +301,14 @@ class SwitchAdmin(RecordAdmin):
             "on",
             "Turn on",
             lambda switch, **why: loop.set_switch(switch.name, on=True, **why),
-            role=Role.OPERATOR,
+            right=SWITCH,
             when=lambda switch: not switch.on,
         ),
         Verb(
             "off",
             "Turn off",
             lambda switch, **why: loop.set_switch(switch.name, on=False, **why),
-            role=Role.OPERATOR,
+            right=SWITCH,
             when=lambda switch: switch.on,
             is_grave=True,
         ),
@@ -326,19 +346,17 @@ class MembershipAdmin(RecordAdmin):
             "role",
             "Change the role",
             set_role,
-            role=Role.ADMIN,
+            right=MANAGE_MEMBERS,
             in_bulk=False,
             fields={"role": forms.ChoiceField(choices=Role.choices)},
         ),
     )
     fields = ("user", "tenant", "role")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
+    opened_by: ClassVar[Right] = MANAGE_MEMBERS
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         own = getattr(request, "membership", None)
-        return may(own, Role.ADMIN) or (own is None and self.has_add_permission(request))
+        return may(own, MANAGE_MEMBERS) or (own is None and self.has_add_permission(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # Inside a tenant's scope another tenant's ledger could not be written.

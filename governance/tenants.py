@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import transaction
 
 from . import ledger
@@ -12,18 +10,6 @@ from .database.tenancy import tenant_scope
 from .models import Membership, Role, Settings, Tenant, User
 
 RANKS = (Role.VIEWER, Role.REVIEWER, Role.OPERATOR, Role.ADMIN)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One person in one tenant, as far as access is concerned."""
-
-    user: User
-    role: str
-
-    def may_act_as(self, role: str) -> bool:
-        """Whether the member's role is this one or a higher one."""
-        return RANKS.index(Role(self.role)) >= RANKS.index(Role(role))
 
 
 def make_tenant(slug: str, *, name: str = "", actor: Actor = COMMAND, **settings: object) -> Tenant:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from unfold.decorators import display
 
+from governance.access.matrix import HANDLE_INCIDENTS
 from governance.screens.admin_base import BADGES, RecordAdmin, Verb, in_states
 
 from . import services
@@ -35,11 +36,24 @@ class IncidentAdmin(RecordAdmin):
             "acknowledge",
             "Acknowledge",
             services.acknowledge,
+            right=HANDLE_INCIDENTS,
             needs_reason=False,
             when=in_states("open"),
         ),
-        Verb("resolve", "Resolve", services.resolve, when=in_states("open", "acknowledged")),
-        Verb("reopen", "Open again", services.reopen, when=in_states("acknowledged", "resolved")),
+        Verb(
+            "resolve",
+            "Resolve",
+            services.resolve,
+            right=HANDLE_INCIDENTS,
+            when=in_states("open", "acknowledged"),
+        ),
+        Verb(
+            "reopen",
+            "Open again",
+            services.reopen,
+            right=HANDLE_INCIDENTS,
+            when=in_states("acknowledged", "resolved"),
+        ),
     )
 
     @display(description="severity", ordering="severity", label=BADGES)

@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.access.bodies import validated
+from governance.access.matrix import ACT, HANDLE_INCIDENTS, READ
 from governance.access.parsers import MOST_BYTES
-from governance.access.permissions import AGENTS, ANYONE, REVIEWERS
 from governance.access.principals import actor_of
 from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
@@ -190,12 +190,12 @@ class IncidentViewSet(ReadOnlyViewSet):
 
     filterset_class = IncidentFilters
     access = {
-        "create": AGENTS,
-        "list": ANYONE,
-        "retrieve": ANYONE,
-        "acknowledge": REVIEWERS,
-        "resolve": REVIEWERS,
-        "reopen": REVIEWERS,
+        "create": ACT,
+        "list": READ,
+        "retrieve": READ,
+        "acknowledge": HANDLE_INCIDENTS,
+        "resolve": HANDLE_INCIDENTS,
+        "reopen": HANDLE_INCIDENTS,
     }
 
     def get_queryset(self) -> QuerySet[Incident]:

@@ -8,8 +8,8 @@ from django import forms
 from django.contrib import admin
 from unfold.decorators import display
 
+from governance.access.matrix import JUDGE_POLICIES, REPORT_HARM, WRITE_POLICIES
 from governance.actors import Actor
-from governance.models import Role
 from governance.screens.admin_base import BADGES, EvidenceAdmin, RecordAdmin, Verb, in_states
 
 from .models import (
@@ -57,23 +57,28 @@ class PolicyAdmin(RecordAdmin):
     story_path = "trace.incident_id"
     verbs = (
         Verb(
-            "submit", "Submit to shadow", life.submit, role=Role.OPERATOR, when=in_states("draft")
+            "submit", "Submit to shadow", life.submit, right=WRITE_POLICIES, when=in_states("draft")
         ),
         Verb(
             "confirm",
             "Confirm",
             confirm,
+            right=JUDGE_POLICIES,
             when=in_states("shadow"),
             text="One confirmation by a reviewer.",
         ),
         Verb(
-            "activate", "Activate", life.activate, when=in_states("shadow", "pending", "suspended")
+            "activate",
+            "Activate",
+            life.activate,
+            right=JUDGE_POLICIES,
+            when=in_states("shadow", "pending", "suspended"),
         ),
         Verb(
             "suspend",
             "Suspend",
             life.suspend,
-            role=Role.OPERATOR,
+            right=WRITE_POLICIES,
             when=in_states("active"),
             is_grave=True,
         ),
@@ -81,6 +86,7 @@ class PolicyAdmin(RecordAdmin):
             "regret",
             "Report harm",
             report_regret,
+            right=REPORT_HARM,
             when=in_states("active"),
             in_bulk=False,
             text="A report of harm; with enough of it the policy goes back to shadow by itself.",
@@ -90,7 +96,7 @@ class PolicyAdmin(RecordAdmin):
             "retire",
             "Retire",
             life.retire,
-            role=Role.OPERATOR,
+            right=WRITE_POLICIES,
             is_grave=True,
             when=lambda policy: policy.state != Policy.State.RETIRED,
             text="For good.",

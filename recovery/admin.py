@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from unfold.decorators import display
 
-from governance.models import Role
+from governance.access.matrix import HANDLE_RECOVERIES, WRITE_RECOVERIES
 from governance.screens.admin_base import BADGES, EvidenceAdmin, RecordAdmin, Verb, in_states
 
 from . import services
@@ -38,6 +38,7 @@ class RecoveryAdmin(RecordAdmin):
             "apply",
             "Apply",
             services.apply,
+            right=HANDLE_RECOVERIES,
             needs_reason=False,
             when=in_states("suggested", "approved", "failed"),
         ),
@@ -45,11 +46,17 @@ class RecoveryAdmin(RecordAdmin):
             "reject",
             "Reject",
             services.reject,
+            right=HANDLE_RECOVERIES,
             when=in_states("suggested", "approved", "failed"),
             is_grave=True,
         ),
         Verb(
-            "roll-back", "Roll back", services.roll_back, when=in_states("applied"), is_grave=True
+            "roll-back",
+            "Roll back",
+            services.roll_back,
+            right=HANDLE_RECOVERIES,
+            when=in_states("applied"),
+            is_grave=True,
         ),
     )
 
@@ -75,7 +82,7 @@ class RecoveryTemplateAdmin(RecordAdmin):
             "disable",
             "Disable",
             services.disable_template,
-            role=Role.OPERATOR,
+            right=WRITE_RECOVERIES,
             when=lambda template: template.enabled,
         ),
     )

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Pattern
-from governance.access.permissions import ADMINS, ANYONE, OPERATORS, REVIEWERS
+from governance.access.matrix import HANDLE_RECOVERIES, READ, READ_SECRETS, WRITE_RECOVERIES
 from governance.access.principals import actor_of, principal_of
 from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
@@ -76,11 +76,11 @@ class RecoveryViewSet(ReadOnlyViewSet):
     serializer_class = RecoverySerializer
     filterset_class = RecoveryFilter
     access = {
-        "list": ANYONE,
-        "retrieve": ANYONE,
-        "apply": REVIEWERS,
-        "reject": REVIEWERS,
-        "roll_back": REVIEWERS,
+        "list": READ,
+        "retrieve": READ,
+        "apply": HANDLE_RECOVERIES,
+        "reject": HANDLE_RECOVERIES,
+        "roll_back": HANDLE_RECOVERIES,
     }
 
     def get_queryset(self) -> QuerySet[Recovery]:
@@ -152,11 +152,11 @@ class RecoveryTemplateViewSet(ReadOnlyViewSet):
     serializer_class = RecoveryTemplateSerializer
     filterset_fields: ClassVar[list[str]] = ["enabled", "kind"]
     access = {
-        "list": ANYONE,
-        "retrieve": ANYONE,
-        "create": OPERATORS,
-        "disable": OPERATORS,
-        "webhook_secret": ADMINS,
+        "list": READ,
+        "retrieve": READ,
+        "create": WRITE_RECOVERIES,
+        "disable": WRITE_RECOVERIES,
+        "webhook_secret": READ_SECRETS,
     }
 
     def get_queryset(self) -> QuerySet[RecoveryTemplate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from governance.models import Role
+from governance.access.matrix import STEER
 from governance.screens.admin_base import EvidenceAdmin, RecordAdmin, Verb, in_states
 
 from . import services
@@ -25,7 +25,7 @@ class AdjustmentAdmin(RecordAdmin):
             "roll-back",
             "Roll back",
             services.roll_back,
-            role=Role.OPERATOR,
+            right=STEER,
             when=in_states("open"),
             is_grave=True,
             text="It is out of the weight at once.",

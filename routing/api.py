@@ -13,7 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.access.permissions import ANYONE, OPERATORS
+from governance.access.matrix import READ, STEER
 from governance.access.principals import actor_of
 from governance.access.reasons import ReasonSerializer
 from governance.access.views import ApiView, ReadOnlyViewSet
@@ -100,7 +100,7 @@ class RoutesSerializer(serializers.Serializer[Any]):
 class AdjustmentViewSet(ReadOnlyViewSet):
     """What policies changed about where calls go."""
 
-    access = {"list": ANYONE, "retrieve": ANYONE, "roll_back": OPERATORS}
+    access = {"list": READ, "retrieve": READ, "roll_back": STEER}
     serializer_class = AdjustmentSerializer
 
     def get_queryset(self) -> QuerySet[Adjustment]:
@@ -137,7 +137,7 @@ class AdjustmentViewSet(ReadOnlyViewSet):
 class RouteView(ApiView):
     """How far an agent may be trusted now, and how readily people should be asked."""
 
-    access = {"get": ANYONE}
+    access = {"get": READ}
     serializer_class = RoutesSerializer
 
     @extend_schema(parameters=[RouteFilter], responses=RoutesSerializer)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from ..actors import Actor
 from ..models import Role, User
-from ..tenants import RANKS
+from .matrix import Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Principal:
 
     is_authenticated = True
 
-    def may_act_as(self, role: Role) -> bool:
-        return self.role is not None and RANKS.index(self.role) >= RANKS.index(role)
+    def has(self, right: Right) -> bool:
+        return right.belongs_to(self.role)
 
     @property
     def pk(self) -> str:

@@ -47,13 +47,9 @@ class AntibodySchema(AutoSchema):
     """Adds the problem answers, and says who may call the route."""
 
     def get_description(self) -> str:  # type: ignore[override]
-        who = declared(self.view, self.method)
-        caller = "nobody"
-        if who is not None:
-            parts = ["agents"] if who.agents else []
-            parts += [f"people from {who.role.value} on"] if who.role else []
-            caller = "everybody" if who.public else " and ".join(parts)
-        return f"{super().get_description()}\n\nMay be called by {caller}.".strip()
+        right = declared(self.view, self.method)
+        who = f"{right.holders} (“{right.name}”)" if right else "nobody"
+        return f"{super().get_description()}\n\nMay be called by {who}.".strip()
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)

@@ -17,7 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from ..database.inserts import insert
 from ..models import IdempotentRequest
 from ..refusals import Invalid, Refusal
-from .permissions import Who
+from .matrix import Right
 from .principals import Principal
 
 LONGEST_KEY = 200
@@ -38,13 +38,13 @@ class Replay(Exception):
 
 
 class ApiView(GenericAPIView[Any]):
-    """A view that declares who may call it (``access``), with Idempotency-Key honoured on every POST.
+    """A view that names the right that it asks for (``access``), with Idempotency-Key honoured on every POST.
 
     A key is remembered in the transaction of the effect: a POST that fails is forgotten and may be sent again.
     Two at once: the second waits for the first and gets its answer.
     """
 
-    access: ClassVar[dict[str, Who]] = {}
+    access: ClassVar[dict[str, Right]] = {}
     lookup_field = "pk"
     lookup_url_kwarg = "id"
 

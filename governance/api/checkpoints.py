@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from .. import checkpoints
 from ..access.bodies import validated
-from ..access.permissions import ANYONE, REVIEWERS
+from ..access.matrix import DECIDE, READ
 from ..access.principals import actor_of
 from ..access.views import ReadOnlyViewSet
 from ..models import Checkpoint
@@ -62,7 +62,7 @@ class CheckpointViewSet(ReadOnlyViewSet):
 
     serializer_class = CheckpointSerializer
     filterset_fields = ["state", "type", "priority", "subject", "trace"]
-    access = {"list": ANYONE, "retrieve": ANYONE, "approve": REVIEWERS, "reject": REVIEWERS}
+    access = {"list": READ, "retrieve": READ, "approve": DECIDE, "reject": DECIDE}
 
     def get_queryset(self) -> QuerySet[Checkpoint]:
         return Checkpoint.objects.all()

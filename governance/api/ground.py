@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..access.bodies import validated
-from ..access.permissions import ANYONE, OPERATORS, VIEWERS
+from ..access.matrix import OVERSEE, READ, SWITCH
 from ..access.principals import actor_of
 from ..access.views import ApiView, ReadOnlyViewSet
 from ..loop.bridges import bridges
@@ -35,7 +35,7 @@ class AgentViewSet(ReadOnlyViewSet):
 
     serializer_class = AgentSerializer
     filterset_fields = ["name", "stopped"]
-    access: ClassVar[Any] = {"list": ANYONE, "retrieve": ANYONE}
+    access: ClassVar[Any] = {"list": READ, "retrieve": READ}
 
     def get_queryset(self) -> QuerySet[Agent]:
         return Agent.objects.all()
@@ -58,7 +58,7 @@ class SwitchesSerializer(serializers.Serializer[Any]):
 class SwitchesView(ApiView):
     """Turn the loop or a bridge off: what happens is kept, and its step waits."""
 
-    access: ClassVar[Any] = {"get": VIEWERS, "patch": OPERATORS}
+    access: ClassVar[Any] = {"get": OVERSEE, "patch": SWITCH}
     serializer_class = SwitchSerializer
 
     @extend_schema(responses=SwitchesSerializer)

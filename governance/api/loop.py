@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from .. import revert
 from ..access.bodies import validated
-from ..access.permissions import ANYONE, OPERATORS, REVIEWERS
+from ..access.matrix import READ, RETRY, REVERT
 from ..access.principals import actor_of, principal_of
 from ..access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from ..access.views import ApiView
@@ -169,7 +169,7 @@ class StoryView(ApiView):
 class LoopView(StoryView):
     """Where the loop of an incident is."""
 
-    access: ClassVar[Any] = {"get": ANYONE}
+    access: ClassVar[Any] = {"get": READ}
 
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, incident: str) -> Response:
@@ -179,7 +179,7 @@ class LoopView(StoryView):
 class StagesView(StoryView):
     """The stages of an incident's loop."""
 
-    access: ClassVar[Any] = {"get": ANYONE}
+    access: ClassVar[Any] = {"get": READ}
 
     @extend_schema(responses=StagesSerializer)
     def get(self, request: Request, incident: str) -> Response:
@@ -193,7 +193,7 @@ class StagesView(StoryView):
 class RetryView(StoryView):
     """Try a failed stage again."""
 
-    access: ClassVar[Any] = {"post": REVIEWERS}
+    access: ClassVar[Any] = {"post": RETRY}
 
     @extend_schema(request=PerhapsReasonSerializer, responses={202: ProgressSerializer})
     def post(self, request: Request, incident: str, stage: str) -> Response:
@@ -207,7 +207,7 @@ class RetryView(StoryView):
 class RevertView(StoryView):
     """Ask that what a loop did be taken back; somebody else approves."""
 
-    access: ClassVar[Any] = {"post": OPERATORS}
+    access: ClassVar[Any] = {"post": REVERT}
 
     @extend_schema(request=ReasonSerializer, responses={202: RevertSerializer})
     def post(self, request: Request, incident: str) -> Response:
@@ -221,7 +221,7 @@ class RevertView(StoryView):
 class TimelineView(StoryView):
     """Everything that happened because of an incident, and what it means."""
 
-    access: ClassVar[Any] = {"get": ANYONE}
+    access: ClassVar[Any] = {"get": READ}
 
     @extend_schema(responses=TimelineSerializer)
     def get(self, request: Request, incident: str) -> Response:
@@ -240,7 +240,7 @@ class HoursSerializer(serializers.Serializer[Any]):
 class StatsView(ApiView):
     """Figures of the last hours beside what we aim for."""
 
-    access: ClassVar[Any] = {"get": ANYONE}
+    access: ClassVar[Any] = {"get": READ}
     serializer_class = HoursSerializer
 
     @extend_schema(parameters=[OpenApiParameter("hours", int)], responses=StatsSerializer)

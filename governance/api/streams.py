@@ -23,6 +23,8 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
 from ..access.authentication import identify
+from ..access.matrix import READ
+from ..access.permissions import opened_by
 from ..database.tenancy import tenant_scope
 from ..models import LoopEvent
 from ..story import live
@@ -62,6 +64,7 @@ class Follower:
         return identify(self.secret) is not None
 
 
+@opened_by(READ)
 @transaction.non_atomic_requests
 async def loop_stream(request: HttpRequest, incident: str) -> HttpResponseBase:
     """``text/event-stream`` of ``loop_progress`` events; Last-Event-ID replays what came after it."""
@@ -86,6 +89,8 @@ def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBas
         response["WWW-Authenticate"] = 'Bearer realm="antibody"'
         return response
     principal, _ = found
+    if not principal.has(READ):
+        return _problem(403, "forbidden", "You may not do this.")
     try:
         with tenant_scope(principal.tenant_id):
             trace = newest_trace(incident)

@@ -28,6 +28,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from ..access.matrix import READ, RUN_SERVER, Right, from_role
 from ..models import Role
 from ..refusals import Refusal
 from .links import story_url
@@ -65,6 +66,7 @@ class Verb:
     title: str
     call: Callable[..., Any]
     text: str = ""
+    right: Right | None = None
     role: Role = Role.REVIEWER
     when: Callable[[Any], bool] = always
     needs_reason: bool = True
@@ -72,6 +74,11 @@ class Verb:
     bound: str = ""
     in_bulk: bool = True
     fields: Mapping[str, forms.Field] = field(default_factory=dict)
+
+    @property
+    def opened_by(self) -> Right:
+        """The right that it asks for."""
+        return self.right or from_role(self.role)
 
 
 def in_states(*states: str) -> Callable[[Any], bool]:
@@ -101,6 +108,7 @@ class RecordAdmin(ModelAdmin):
     """A tenant's records: read-only, with badges, times and a way to the story; ``verbs`` are what can be done."""
 
     verbs: ClassVar[Sequence[Verb]] = ()
+    opened_by: ClassVar[Right] = READ
     story_path: ClassVar[str] = ""
     """How to get from a record to its incident's id, as in ``trace.incident_id``."""
 
@@ -116,10 +124,10 @@ class RecordAdmin(ModelAdmin):
     # --- Who ------------------------------------------------------------------------------------------
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return _membership(request) is not None
+        return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _membership(request) is not None
+        return may(_membership(request), self.opened_by)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -184,7 +192,7 @@ class RecordAdmin(ModelAdmin):
 
     def verbs_for(self, request: HttpRequest, record: Any = None) -> list[Verb]:
         """The verbs of this person, for a record only those that could work."""
-        mine = [verb for verb in self.verbs if may(_membership(request), verb.role)]
+        mine = [verb for verb in self.verbs if may(_membership(request), verb.opened_by)]
         return [verb for verb in mine if record is None or verb.when(record)]
 
     def get_urls(self) -> list[Any]:
@@ -305,6 +313,7 @@ class EvidenceAdmin(RecordAdmin):
 class GlobalAdmin(ModelAdmin):
     """What belongs to no tenant: for those who run the server."""
 
+    opened_by: ClassVar[Right] = RUN_SERVER
     show_full_result_count = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -9,8 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from .. import checkpoints
+from ..access.matrix import DECIDE
 from ..actors import Actor
-from ..models import Checkpoint, Role
+from ..models import Checkpoint
 from ..refusals import Refusal
 from . import boards, feeds
 from .pages import is_htmx, page, refuse
@@ -51,7 +52,7 @@ def show(request: HttpRequest, checkpoint_id: str) -> HttpResponse:
     return _one(request, _locate(checkpoint_id))
 
 
-@page(Role.REVIEWER, methods=("POST",))
+@page(DECIDE, methods=("POST",))
 def decide(request: HttpRequest, checkpoint_id: str, choice: str) -> HttpResponse:
     """Approve or reject, and the others that ask the same where the person said so: each by itself."""
     checkpoint = _locate(checkpoint_id)

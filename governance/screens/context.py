@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from ..models import Checkpoint, Membership
-from .people import permissions_of, person_of
+from .people import person_of, rights_of
 
 MOST_COUNTED = 100
 """A badge says "99+" above that: nobody needs the exact length of a long queue."""
@@ -20,7 +20,7 @@ def governance(request: HttpRequest) -> dict[str, Any]:
     return {
         "membership": membership,
         "csp_nonce": getattr(request, "csp_nonce", ""),
-        "may": permissions_of(membership),
+        "may": rights_of(membership),
         "waiting_count": SimpleLazyObject(waiting_count),
         "memberships": SimpleLazyObject(lambda: memberships_of(request)),
     }

@@ -22,7 +22,7 @@ from ..models import LoopEvent, LoopTrace, Membership
 from ..story.stats import stats
 from . import boards
 from .context import waiting_count
-from .people import permissions_of
+from .people import rights_of
 from .rows import row, told
 
 LOOK_BACK_SECONDS = 5.0
@@ -185,7 +185,7 @@ def _changed(seen: Seen, membership: Membership, name: str, **context: Any) -> l
 
 
 def _viewer(membership: Membership) -> dict[str, Any]:
-    return {"membership": membership, "may": permissions_of(membership)}
+    return {"membership": membership, "may": rights_of(membership)}
 
 
 def _draw(name: str, **context: Any) -> str:

@@ -10,6 +10,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from ..access.matrix import READ, Right, from_role
+from ..access.permissions import opened_by
 from ..models import Role
 from .people import may
 
@@ -17,9 +19,10 @@ View = Callable[..., HttpResponse]
 
 
 def page(
-    role: Role = Role.VIEWER, *, methods: tuple[str, ...] = ("GET", "HEAD")
+    right: Right | Role = READ, *, methods: tuple[str, ...] = ("GET", "HEAD")
 ) -> Callable[[View], View]:
-    """A page for members of the tenant from a role on. Others are sent to sign in, or told why not."""
+    """A page for members of the tenant who have a right. Others are sent to sign in, or told why not."""
+    asked = from_role(right) if isinstance(right, Role) else right
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -33,16 +36,16 @@ def page(
                 )
             if request.method not in methods:
                 return HttpResponse(status=405, headers={"Allow": ", ".join(methods)})
-            if not may(membership, role):
+            if not may(membership, asked):
                 return refuse(
                     request,
-                    f"This needs the role {role}",
-                    f"You are {membership.role} of {membership.tenant.name}. Ask an administrator for more.",
+                    f"Only some may {asked.name}",
+                    f"It is for {asked.holders}; you are {membership.role} of {membership.tenant.name}. "
+                    "Ask an administrator for more.",
                 )
             return view(request, *args, **kwargs)
 
-        guarded.page_for = role  # type: ignore[attr-defined]
-        return guarded
+        return opened_by(asked, methods)(guarded)
 
     return decorate
 

@@ -7,24 +7,23 @@ from typing import cast
 
 from django.http import HttpRequest
 
+from ..access.matrix import DECIDE, MANAGE_SETTINGS, MATRIX, SWITCH, Right
 from ..actors import CLOCK, COMMAND, GUARD, LOOP, Actor
-from ..models import Membership, Role, User
-from ..tenants import RANKS
+from ..models import Membership, User
 
 SYSTEM = {str(actor): actor.name for actor in (LOOP, GUARD, CLOCK, COMMAND)}
 
 
-def may(membership: Membership | None, role: Role) -> bool:
-    """Whether the member's role is this one or a higher one; nobody without a membership may anything."""
-    return membership is not None and RANKS.index(Role(membership.role)) >= RANKS.index(role)
+def may(membership: Membership | None, right: Right) -> bool:
+    """Whether a member has a right; nobody without a membership may anything."""
+    return membership is not None and right.belongs_to(membership.role)
 
 
-def permissions_of(membership: Membership | None) -> dict[str, bool]:
-    """The same for templates: ``may.review``, ``may.operate``, ``may.administer``."""
-    return {
-        "review": may(membership, Role.REVIEWER),
-        "operate": may(membership, Role.OPERATOR),
-        "administer": may(membership, Role.ADMIN),
+def rights_of(membership: Membership | None) -> dict[str, bool]:
+    """The same for templates: ``may.decide_checkpoints``."""
+    aliases = {"review": DECIDE, "operate": SWITCH, "administer": MANAGE_SETTINGS}
+    return {right.key: may(membership, right) for right in MATRIX} | {
+        name: may(membership, right) for name, right in aliases.items()
     }
 
 

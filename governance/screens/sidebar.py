@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from ..models import Role
+from ..access.matrix import MANAGE_MEMBERS
 from .context import MOST_COUNTED, waiting_count
 from .people import may
 
@@ -82,7 +82,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups that this person may open."""
     membership = getattr(request, "membership", None)
     groups = list(GROUPS) if membership else []
-    if may(membership, Role.ADMIN):
+    if may(membership, MANAGE_MEMBERS):
         groups.append(("Administration", (MEMBERS,)))
     if request.user.is_superuser:
         groups.append(("Server", SERVER if membership else (*SERVER, MEMBERS)))

@@ -10,8 +10,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from .. import revert as reverting
+from ..access.matrix import RETRY, REVERT
 from ..loop import verbs as loop
-from ..models import FailureState, LoopTrace, Role, Stage
+from ..models import FailureState, LoopTrace, Stage
 from ..refusals import Refusal
 from ..story import hooks
 from ..story.timeline import NoStory, newest_trace
@@ -57,7 +58,7 @@ def show(request: HttpRequest, incident_id: str) -> HttpResponse:
     return render(request, "governance/story.html", {**board, "after": after})
 
 
-@page(Role.REVIEWER, methods=("GET", "POST"))
+@page(RETRY, methods=("GET", "POST"))
 def retry(request: HttpRequest, incident_id: str, stage: str) -> HttpResponse:
     """Try a stage again; one click is enough, a reason may be given."""
     return _act(
@@ -69,7 +70,7 @@ def retry(request: HttpRequest, incident_id: str, stage: str) -> HttpResponse:
     )
 
 
-@page(Role.OPERATOR, methods=("GET", "POST"))
+@page(REVERT, methods=("GET", "POST"))
 def revert(request: HttpRequest, incident_id: str) -> HttpResponse:
     """Ask that what only this loop caused be taken back; asks why, and somebody else approves."""
     return _act(

@@ -17,12 +17,15 @@ from channels.layers import get_channel_layer
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from ..access.matrix import READ
 from ..access.middleware import SESSION_KEY
+from ..access.permissions import opened_by
 from ..database.tenancy import tenant_scope
 from ..models import LoopTrace, Membership
 from ..story import live
 from ..story.live import group_of_tenant, group_of_trace
 from . import feeds
+from .people import may
 
 log = logging.getLogger("antibody.streams")
 
@@ -35,11 +38,12 @@ PAUSE_SECONDS = 0.05
 Wake = Callable[[], Awaitable[None]]
 
 
+@opened_by(READ)
 @transaction.non_atomic_requests
 async def story(request: HttpRequest, incident_id: str) -> HttpResponseBase:
     """Follow one incident."""
     membership = request.membership  # type: ignore[attr-defined]
-    if membership is None:
+    if not may(membership, READ):
         return HttpResponse("Sign in first.", status=403)
     trace_id = await _look(partial(_newest_trace, membership.tenant_id, incident_id))
     if trace_id is None:
@@ -47,11 +51,12 @@ async def story(request: HttpRequest, incident_id: str) -> HttpResponseBase:
     return _follow(request, membership, group_of_trace(trace_id), feeds.story(incident_id))
 
 
+@opened_by(READ)
 @transaction.non_atomic_requests
 async def tenant(request: HttpRequest, what: str) -> HttpResponseBase:
     """Follow the tenant: what is dashboard, loops, timeline or checkpoints."""
     membership = request.membership  # type: ignore[attr-defined]
-    if membership is None:
+    if not may(membership, READ):
         return HttpResponse("Sign in first.", status=403)
     reads: dict[str, feeds.Read] = {
         "dashboard": feeds.dashboard,

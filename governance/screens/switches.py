@@ -8,10 +8,11 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from ..access.matrix import OVERSEE, SWITCH
 from ..access.middleware import SESSION_KEY
 from ..loop import verbs as loop
 from ..loop.bridges import bridges
-from ..models import GlobalSwitch, Membership, Role, Switch
+from ..models import GlobalSwitch, Membership, Switch
 from ..models.switches import WHOLE_LOOP
 from ..refusals import Refusal
 from .pages import page, refuse
@@ -29,7 +30,7 @@ class Line:
     off_everywhere: str
 
 
-@page()
+@page(OVERSEE)
 def index(request: HttpRequest) -> HttpResponse:
     """The whole loop and each of its steps: on or off, and why."""
     own = {switch.name: switch for switch in Switch.objects.all()}
@@ -48,7 +49,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "governance/switches.html", {"lines": lines})
 
 
-@page(Role.OPERATOR, methods=("POST",))
+@page(SWITCH, methods=("POST",))
 def turn(request: HttpRequest, name: str, to: str) -> HttpResponse:
     """Turn a switch on or off, with a reason."""
     reason = request.POST.get("reason", "").strip()

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Pattern
-from governance.access.permissions import ANYONE, OPERATORS
+from governance.access.matrix import READ, REHEARSE
 from governance.access.principals import actor_of, principal_of
 from governance.access.views import ApiView
 from governance.ids import ID_LENGTH
@@ -109,7 +109,7 @@ class SimulatedSerializer(serializers.Serializer[Any]):
 class GraduationView(ApiView):
     """The three gates, what is unlocked and what to do next."""
 
-    access = {"get": ANYONE}
+    access = {"get": READ}
     serializer_class = GraduationSerializer
 
     @extend_schema(responses=GraduationSerializer)
@@ -120,7 +120,7 @@ class GraduationView(ApiView):
 class ReEvaluateView(ApiView):
     """Judge the evidence now and remember what changed."""
 
-    access = {"post": OPERATORS}
+    access = {"post": REHEARSE}
     serializer_class = GraduationSerializer
 
     @extend_schema(request=None, responses=GraduationSerializer)
@@ -131,7 +131,7 @@ class ReEvaluateView(ApiView):
 class SimulatePreventionView(ApiView):
     """Store a prevention that did not happen."""
 
-    access = {"post": OPERATORS}
+    access = {"post": REHEARSE}
     serializer_class = SimulatePreventionSerializer
 
     @extend_schema(request=SimulatePreventionSerializer, responses={201: SimulatedSerializer})
@@ -150,7 +150,7 @@ class SimulatePreventionView(ApiView):
 class SimulateRegretView(ApiView):
     """Store a regret that nobody had."""
 
-    access = {"post": OPERATORS}
+    access = {"post": REHEARSE}
     serializer_class = SimulateRegretSerializer
 
     @extend_schema(request=SimulateRegretSerializer, responses={201: SimulatedSerializer})
@@ -170,7 +170,7 @@ class SimulateRegretView(ApiView):
 class SimulateTimelineViewView(ApiView):
     """Store the view of a timeline that nobody opened."""
 
-    access = {"post": OPERATORS}
+    access = {"post": REHEARSE}
     serializer_class = SimulateViewSerializer
 
     @extend_schema(request=SimulateViewSerializer, responses={201: SimulatedSerializer})

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.access.bodies import validated
-from governance.access.permissions import AGENTS, ANYONE
+from governance.access.matrix import ACT, READ
 from governance.access.principals import actor_of
 from governance.access.views import ApiView
 from governance.ids import ID_LENGTH
@@ -175,7 +175,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 class DecisionsView(ListModelMixin, ApiView):
     """What the guard answered, and asking it."""
 
-    access = {"get": ANYONE, "post": AGENTS}
+    access = {"get": READ, "post": ACT}
     serializer_class = DecisionSerializer
     filterset_fields = ["verdict", "tool"]
 
@@ -196,7 +196,7 @@ class DecisionsView(ListModelMixin, ApiView):
 class DecisionView(RetrieveModelMixin, ApiView):
     """One decision as it was recorded."""
 
-    access = {"get": ANYONE}
+    access = {"get": READ}
     serializer_class = DecisionSerializer
 
     def get_queryset(self) -> QuerySet[Decision]:
@@ -209,7 +209,7 @@ class DecisionView(RetrieveModelMixin, ApiView):
 class AppealView(ApiView):
     """Ask a person to look at a refusal. It stands meanwhile."""
 
-    access = {"post": AGENTS}
+    access = {"post": ACT}
     serializer_class = AppealReasonSerializer
 
     def get_queryset(self) -> QuerySet[Decision]:
@@ -227,7 +227,7 @@ class AppealView(ApiView):
 class SimulateView(ApiView):
     """The guard's answer without any effect, shadow verdicts included."""
 
-    access = {"post": AGENTS}
+    access = {"post": ACT}
     serializer_class = QuestionSerializer
 
     @extend_schema(request=QuestionSerializer, responses=SimulatedAnswerSerializer)
@@ -239,7 +239,7 @@ class SimulateView(ApiView):
 class OutcomesView(ApiView):
     """How an allowed action went."""
 
-    access = {"post": AGENTS}
+    access = {"post": ACT}
     serializer_class = OutcomeSerializer
 
     @extend_schema(request=OutcomeSerializer, responses=OutcomeTakenSerializer)

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from governance import tenants
 from governance.access.bodies import validated
-from governance.access.permissions import ANYONE, OPERATORS, REVIEWERS
+from governance.access.matrix import JUDGE_POLICIES, READ, REPORT_HARM, WRITE_POLICIES
 from governance.access.principals import actor_of
 from governance.access.reasons import ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
@@ -190,15 +190,15 @@ class PolicyViewSet(ReadOnlyViewSet):
     serializer_class = PolicySerializer
     filterset_class = PolicyFilter
     access = {
-        "list": ANYONE,
-        "retrieve": ANYONE,
-        "create": OPERATORS,
-        "submit": OPERATORS,
-        "confirm": REVIEWERS,
-        "activate": REVIEWERS,
-        "suspend": OPERATORS,
-        "retire": OPERATORS,
-        "regret": ANYONE,
+        "list": READ,
+        "retrieve": READ,
+        "create": WRITE_POLICIES,
+        "submit": WRITE_POLICIES,
+        "confirm": JUDGE_POLICIES,
+        "activate": JUDGE_POLICIES,
+        "suspend": WRITE_POLICIES,
+        "retire": WRITE_POLICIES,
+        "regret": REPORT_HARM,
     }
 
     def get_queryset(self) -> QuerySet[Policy]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from governance.access.permissions import ANYONE
+from governance.access.matrix import READ
 from governance.access.views import ReadOnlyViewSet
 from policies.models import Prevention
 
@@ -33,7 +33,7 @@ class PreventionSerializer(serializers.ModelSerializer[Prevention]):
 class PreventionViewSet(ReadOnlyViewSet):
     """The failures that policies have stopped."""
 
-    access = {"list": ANYONE, "retrieve": ANYONE}
+    access = {"list": READ, "retrieve": READ}
     serializer_class = PreventionSerializer
     filterset_fields = ["simulated", "policy", "pattern"]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from governance.access.permissions import ANYONE
+from governance.access.matrix import READ
 from governance.access.views import ReadOnlyViewSet
 from policies.models import Regret
 
@@ -41,7 +41,7 @@ class RegretViewSet(ReadOnlyViewSet):
 
     serializer_class = RegretSerializer
     filterset_fields: ClassVar[list[str]] = ["policy", "type", "simulated"]
-    access = {"list": ANYONE, "retrieve": ANYONE}
+    access = {"list": READ, "retrieve": READ}
 
     def get_queryset(self) -> QuerySet[Regret]:
         return Regret.objects.select_related("agent")

@@ -13,7 +13,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient
 
 from governance import tokens
-from governance.access.permissions import PUBLIC, Declared, Who
+from governance.access.matrix import Right
+from governance.access.permissions import PUBLIC, Declared
 from governance.actors import COMMAND
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import Account, ApiToken, Tenant
@@ -64,7 +65,7 @@ def test_every_route_of_the_api_declares_who_may_call_it() -> None:
                 continue
             assert view.cls.permission_classes == [Declared], address
             assert AllowAny not in view.cls.permission_classes
-            assert isinstance(who, Who), f"{method} {address} does not declare who may call it"
+            assert isinstance(who, Right), f"{method} {address} does not declare who may call it"
             assert not who.public, f"{method} {address} is open to everybody"
             assert who.agents or who.role, f"{method} {address} is closed to everybody"
     assert seen > 50
