@@ -12,7 +12,7 @@ from rest_framework.routers import SimpleRouter
 
 from catalog.api import PatternViewSet
 from governance.access.matrix import LOOK_IN
-from governance.api import ground, loop, streams
+from governance.api import ground, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
 from policies.api import graduation, guard, policies, preventions, regrets
@@ -87,6 +87,9 @@ INTEGRATION = [
     ),
 ]
 OPERATIONS = [
+    route("ops/state", operations.StateView.as_view(), "state"),
+    route("ops/agent-stop", operations.AgentStopView.as_view(), "agent-stop"),
+    route("ops/degraded", operations.DegradedView.as_view(), "degraded"),
     route("ops/switches", ground.SwitchesView.as_view(), "switches"),
     route("routing/weights", RouteView.as_view(), "weights"),
 ]

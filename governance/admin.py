@@ -30,6 +30,7 @@ from .loop import verbs as loop
 from .loop.bridges import bridges
 from .models import Checkpoint, LoopStep, LoopTrace, Membership, Role, User
 from .models.switches import WHOLE_LOOP
+from .screens import modes_admin
 from .screens.admin_base import (
     BADGES,
     EvidenceAdmin,
@@ -39,9 +40,11 @@ from .screens.admin_base import (
     ago,
     in_states,
 )
+from .screens.modes_admin import SETTINGS_VERBS
 from .screens.people import actor_of, may
 
 admin.site.unregister(Group)  # roles say what people may do, not groups
+modes_admin.register()
 
 
 def approve(checkpoint: Checkpoint, *, actor: Actor, reason: str, digest: str) -> None:
@@ -191,15 +194,6 @@ class LedgerEntryAdmin(EvidenceAdmin):
         return bytes(record.hash).hex()
 
 
-@admin.register(models.Agent)
-class AgentAdmin(RecordAdmin):
-    """The agents that are known."""
-
-    list_display = ("name", "stopped", "when")
-    list_filter = ("stopped",)
-    search_fields = ("^name",)
-
-
 @admin.register(models.Run)
 class RunAdmin(EvidenceAdmin):
     """The runs of agents."""
@@ -288,6 +282,7 @@ class SettingsAdmin(RecordAdmin):
             in_bulk=False,
             fields=ASKED | {"checkpoints_off": CHECKPOINTS, "checkpoints_advisory": CHECKPOINTS},
         ),
+        *SETTINGS_VERBS,
     )
 
 

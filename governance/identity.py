@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from . import ledger, tenants
 from .actors import Actor
@@ -35,14 +36,27 @@ def see_agent(name: str, *, actor: Actor) -> Agent:
     return register_agent(name, actor=actor)
 
 
-def begin_run(agent: Agent, name: str, *, policy_set: str = "", simulated: bool = False) -> Run:
-    """The run that a caller names, begun at first sight with the policy set in force then."""
+def begin_run(
+    agent: Agent, name: str, *, policy_set: str = "", simulated: bool = False, refused: bool = False
+) -> Run:
+    """The run that a caller names, begun at first sight with the policy set in force then.
+
+    ``refused`` keeps one that asked while no run may begin: known from then on, but not begun.
+    """
     if known := _runs(agent.id, name):
         return known[0]
-    wanted = Run(agent=agent, name=name, policy_set=policy_set, simulated=simulated)
+    wanted = Run(
+        agent=agent, name=name, policy_set=policy_set, simulated=simulated, refused=refused
+    )
     insert([wanted], ignore_conflicts=True)
     [run] = _runs(agent.id, name)
     return run
+
+
+def begin_after_all(run: Run, *, policy_set: str) -> None:
+    """Let a run begin that was refused before."""
+    Run.objects.filter(pk=run.pk).update(refused=False, policy_set=policy_set, started_at=Now())
+    run.refused, run.policy_set = False, policy_set
 
 
 @compiled

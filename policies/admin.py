@@ -157,8 +157,8 @@ class EvidenceOfPolicyAdmin(EvidenceAdmin):
 class DecisionAdmin(EvidenceAdmin):
     """What the guard answered."""
 
-    list_display = ("__str__", "verdict_badge", "agent", "run", "step", "simulated", "when")
-    list_filter = ("verdict", "kind", "simulated")
+    list_display = ("__str__", "verdict_badge", "mode", "agent", "run", "step", "simulated", "when")
+    list_filter = ("verdict", "mode", "kind", "simulated")
     list_select_related = ("agent", "run")
     search_fields = ("^tool",)
 

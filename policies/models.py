@@ -231,6 +231,11 @@ class Decision(AppendOnly):
         BLOCK = "block"
         KILL = "kill"
 
+    class Mode(models.TextChoices):
+        AGENT_STOP = "agent_stop"
+        BYPASS = "bypass"
+        DEGRADED = "degraded"
+
     class Kind(models.TextChoices):
         TOOL_CALL = "tool_call"
         LLM_CALL = "llm_call"
@@ -238,6 +243,8 @@ class Decision(AppendOnly):
         EXTERNAL_CALL = "external_call"
         AGENT_SPAWN = "agent_spawn"
         COMMAND = "command"
+
+    YES: ClassVar[frozenset[str]] = frozenset({Verdict.ALLOW, Verdict.WARN})
 
     id = IdField("dec")
     agent = TenantForeignKey(Agent, related_name="decisions")
@@ -248,6 +255,22 @@ class Decision(AppendOnly):
     arguments: models.JSONField[Any, Any] = models.JSONField(default=dict)
     context: models.JSONField[Any, Any] = models.JSONField(default=dict)
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    mode = models.CharField(
+        max_length=10,
+        choices=Mode.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The mode that had the last word, if one had.",
+    )
+    would_be = models.CharField(
+        max_length=10,
+        choices=Verdict.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The verdict without that mode; empty where nobody asked the policies.",
+    )
     policies: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="Of those that matched: id, version, action."
     )
@@ -272,6 +295,11 @@ class Decision(AppendOnly):
     def __str__(self) -> str:
         return f"{self.verdict} {self.tool or self.kind}"
 
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a mode let through what would have been denied: it happened, and is no evidence."""
+        return self.verdict in self.YES and self.would_be not in ("", *self.YES)
+
 
 class Outcome(AppendOnly):
     """How an action went, as the agent reported it: the facts that policies are judged by."""
@@ -283,6 +311,11 @@ class Outcome(AppendOnly):
     ok = models.BooleanField()
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
+    overridden = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Of a call that would have been denied, but for a bypass: kept, and no evidence.",
+    )
     latency_ms = models.PositiveIntegerField(null=True)
     cost_microusd = models.BigIntegerField(null=True)
     incident = TenantForeignKey(Incident, null=True, related_name="outcomes")

@@ -84,6 +84,11 @@ REHEARSE = Right(
     "rehearse graduation", "Weigh it now; store evidence marked as simulated.", Role.OPERATOR
 )
 SWITCH = Right("turn switches", "Hold the loop or one of its steps.", Role.OPERATOR)
+STOP_AGENTS = Right(
+    "stop agents",
+    "One or all of them; say that the product is degraded; and take either back.",
+    Role.OPERATOR,
+)
 MANAGE_SETTINGS = Right("change settings", "What the tenant decided for itself.", Role.ADMIN)
 MANAGE_MEMBERS = Right("manage members", "Give others a role, or take it away.", Role.ADMIN)
 MANAGE_TOKENS = Right("revoke tokens", "Anybody's, for good.", Role.ADMIN)
@@ -110,6 +115,7 @@ MATRIX = (
     REVERT,
     REHEARSE,
     SWITCH,
+    STOP_AGENTS,
     MANAGE_SETTINGS,
     MANAGE_MEMBERS,
     MANAGE_TOKENS,

@@ -3,6 +3,7 @@
 from .checkpoints import Checkpoint
 from .identity import Agent, Run
 from .ledger import LedgerEntry
+from .modes import Bypass, ServerMode
 from .people import Account, Membership, Role, Settings, Tenant, User
 from .requests import IdempotentRequest
 from .story import FailureState, LoopEvent, LoopStep, LoopTrace, Stage
@@ -13,6 +14,7 @@ __all__ = [
     "Account",
     "Agent",
     "ApiToken",
+    "Bypass",
     "Checkpoint",
     "FailureState",
     "GlobalSwitch",
@@ -24,6 +26,7 @@ __all__ = [
     "Membership",
     "Role",
     "Run",
+    "ServerMode",
     "Settings",
     "Stage",
     "Switch",

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from ..database.fields import TenantModel
 from ..ids import IdField
+from .modes import Stoppable
 
 
 class User(AbstractUser):
@@ -50,8 +51,8 @@ class Membership(models.Model):
         return f"{self.user} is {self.role} of {self.tenant}"
 
 
-class Settings(TenantModel):
-    """What one tenant decided about its own governance."""
+class Settings(TenantModel, Stoppable):
+    """What one tenant decided about its own governance, and the modes that hold for all of its agents."""
 
     class Verdict(models.TextChoices):
         ALLOW = "allow"
@@ -93,6 +94,12 @@ class Settings(TenantModel):
     llm_recoveries = models.BooleanField(
         default=False, help_text="Let a language model suggest recoveries."
     )
+    degraded = models.BooleanField(
+        default=False, editable=False, help_text="No new runs; running ones are warned."
+    )
+    degraded_reason = models.TextField(blank=True, editable=False)
+    degraded_by = models.CharField(max_length=80, blank=True, editable=False)
+    degraded_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name_plural = "settings"

@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from .. import ledger
-from ..models import (
-    Agent,
-    Checkpoint,
-    GlobalSwitch,
-    LoopEvent,
-    LoopStep,
-    LoopTrace,
-    Settings,
-    Switch,
-)
+from ..models import Checkpoint, LoopEvent, LoopTrace, Settings
 from ..models.story import MILESTONES
 from ..story import hooks
 from ..story.progress import progress, stages
@@ -36,18 +25,7 @@ MOST_PREVENTIONS = 6
 MOST_WAITING = 5
 MOST_QUEUE = 200
 
-STALLED_AFTER = timedelta(seconds=15)
-"""A step that nobody took for so long says that no worker is running."""
-
 RECORDS = ("match", "pattern", "recovery", "policy", "adjustment")
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """The product's state in a word, and why it is not READY."""
-
-    state: str
-    reasons: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +59,6 @@ def waiting() -> list[Question]:
 def graduation() -> dict[str, Any]:
     """How far the tenant has graduated."""
     return hooks.graduation()
-
-
-def product() -> Product:
-    """Whether everything works for this tenant, and what does not."""
-    reasons = [
-        *(
-            f"{words} is off everywhere: {why or 'no reason given'}"
-            for words, why in _off(GlobalSwitch.objects)
-        ),
-        *(f"{words} is off: {why or 'no reason given'}" for words, why in _off(Switch.objects)),
-        *(f"Agent {name} is stopped" for name in _stopped_agents()),
-    ]
-    stalled = LoopStep.objects.filter(
-        state=LoopStep.State.READY, attempts=0, available_at__lt=Now() - STALLED_AFTER
-    ).exists()
-    if stalled:
-        reasons.append("Nobody works the loop: steps have been ready for more than 15 seconds")
-    return Product("DEGRADED" if reasons else "READY", reasons)
 
 
 def settings() -> Settings:
@@ -187,16 +147,3 @@ def _records(details: Mapping[str, Any]) -> list[dict[str, Any]]:
         for kind, record in found
         if record
     ]
-
-
-def _off(switches: Any) -> list[tuple[str, str]]:
-    return [
-        ("The loop" if name == "loop" else f"The step to {name.replace('_', ' ')}", reason)
-        for name, reason in switches.filter(on=False).order_by("name").values_list("name", "reason")
-    ]
-
-
-def _stopped_agents() -> list[str]:
-    return list(
-        Agent.objects.filter(stopped=True).order_by("name").values_list("name", flat=True)[:5]
-    )

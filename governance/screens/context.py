@@ -9,6 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from ..models import Checkpoint, Membership
 from .people import person_of, rights_of
+from .standing import standing
 
 MOST_COUNTED = 100
 """A badge says "99+" above that: nobody needs the exact length of a long queue."""
@@ -22,6 +23,7 @@ def governance(request: HttpRequest) -> dict[str, Any]:
         "csp_nonce": getattr(request, "csp_nonce", ""),
         "may": rights_of(membership),
         "waiting_count": SimpleLazyObject(waiting_count),
+        "standing": SimpleLazyObject(lambda: standing(membership)),
         "memberships": SimpleLazyObject(lambda: memberships_of(request)),
     }
 

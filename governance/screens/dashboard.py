@@ -17,7 +17,6 @@ def show(request: HttpRequest) -> HttpResponse:
     after = feeds.newest_seq()
     context = {
         "after": after,
-        "product": boards.product(),
         "settings": boards.settings(),
         "figures": stats(boards.HOURS),
         "loops": boards.loops(),

@@ -24,6 +24,7 @@ from . import boards
 from .context import waiting_count
 from .people import rights_of
 from .rows import row, told
+from .standing import standing
 
 LOOK_BACK_SECONDS = 5.0
 """Numbers are given when an event is written and seen when it commits: an earlier number may appear later."""
@@ -149,6 +150,21 @@ def checkpoints(seen: Seen, membership: Membership) -> list[str]:
     return [*_changed(seen, membership, "_queue", queue=boards.queue()), *_badge(seen)]
 
 
+def state(seen: Seen, membership: Membership) -> list[str]:
+    """What every open page follows: the product's state."""
+    return _changed(seen, membership, "_state", standing=standing(membership))
+
+
+def operations(seen: Seen, membership: Membership) -> list[str]:
+    """Follow the modes."""
+    return _changed(seen, membership, "_modes", standing=standing(membership))
+
+
+def nothing(seen: Seen, membership: Membership) -> list[str]:
+    """A page that follows the product's state and nothing else."""
+    return []
+
+
 def _loops(events: Iterable[LoopEvent], *, into: str) -> list[str]:
     traces = {event.trace_id: event.trace for event in events}
     return [
@@ -170,7 +186,6 @@ def _counts(seen: Seen, membership: Membership, *, moved: bool) -> list[str]:
     return [
         *_changed(seen, membership, "_counters", figures=stats(boards.HOURS)),
         *_changed(seen, membership, "_graduation", graduation=boards.graduation()),
-        *_changed(seen, membership, "_state", product=boards.product()),
     ]
 
 

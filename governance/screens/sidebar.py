@@ -66,6 +66,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Tenant",
         (
             ("Settings", "tune", "governance_settings"),
+            ("Bypasses", "gpp_bad", "governance_bypass"),
             ("Switches", "toggle_on", "governance_switch"),
         ),
     ),
@@ -75,6 +76,7 @@ SERVER = (
     ("Tenants", "domain", "governance_tenant"),
     ("People", "person", "governance_user"),
     ("Global switches", "power_settings_new", "governance_globalswitch"),
+    ("Server modes", "tune", "governance_servermode"),
 )
 
 

@@ -54,7 +54,7 @@ async def story(request: HttpRequest, incident_id: str) -> HttpResponseBase:
 @opened_by(READ)
 @transaction.non_atomic_requests
 async def tenant(request: HttpRequest, what: str) -> HttpResponseBase:
-    """Follow the tenant: what is dashboard, loops, timeline or checkpoints."""
+    """Follow the tenant: what is dashboard, loops, timeline, checkpoints, operations or state."""
     membership = request.membership  # type: ignore[attr-defined]
     if not may(membership, READ):
         return HttpResponse("Sign in first.", status=403)
@@ -62,6 +62,8 @@ async def tenant(request: HttpRequest, what: str) -> HttpResponseBase:
         "dashboard": feeds.dashboard,
         "loops": feeds.loops,
         "checkpoints": feeds.checkpoints,
+        "operations": feeds.operations,
+        "state": feeds.nothing,
         "timeline": feeds.timeline(
             request.GET.get("type", ""), milestones=bool(request.GET.get("milestones"))
         ),
@@ -152,7 +154,7 @@ _look = sync_to_async(lambda work: work(), thread_sensitive=False)
 def _read(membership: Membership, read: feeds.Read, seen: feeds.Seen) -> list[str]:
     try:
         with tenant_scope(membership.tenant_id):
-            return read(seen, membership)
+            return [*feeds.state(seen, membership), *read(seen, membership)]
     finally:
         connection.close()
 

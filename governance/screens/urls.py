@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from . import checkpoints, dashboard, stories, streams, switches, timelines
+from . import checkpoints, dashboard, operations, stories, streams, switches, timelines
 
 app_name = "console"
 
@@ -25,10 +25,16 @@ urlpatterns = [
         checkpoints.decide,
         name="decide",
     ),
+    re_path(r"^operations/?$", operations.index, name="operations"),
+    re_path(
+        r"^operations/(?P<mode>agent-stop|degraded)/(?P<to>on|off)/?$", operations.turn, name="mode"
+    ),
     re_path(r"^switches/?$", switches.index, name="switches"),
     re_path(r"^switches/(?P<name>[a-z_]+)/(?P<to>on|off)/?$", switches.turn, name="turn"),
     re_path(r"^tenant/?$", switches.choose_tenant, name="tenant"),
     re_path(
-        r"^streams/(?P<what>dashboard|loops|timeline|checkpoints)/?$", streams.tenant, name="stream"
+        r"^streams/(?P<what>dashboard|loops|timeline|checkpoints|state|operations)/?$",
+        streams.tenant,
+        name="stream",
     ),
 ]

@@ -70,10 +70,15 @@ class DecidingPolicySerializer(serializers.Serializer[Any]):
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
-    """The answer. Only ``allow`` and ``warn`` are a yes; a refusal that is retryable is not about this action."""
+    """The answer. Only ``allow`` and ``warn`` are a yes; a refusal that is retryable is not about this action.
+
+    ``mode`` is the mode that changed the verdict, ``would_be`` what it would have been without.
+    """
 
     decision_id = serializers.CharField()
     verdict = serializers.ChoiceField(choices=Decision.Verdict.choices)
+    mode = serializers.ChoiceField(choices=Decision.Mode.choices, allow_null=True)
+    would_be = serializers.ChoiceField(choices=Decision.Verdict.choices, allow_null=True)
     policies = DecidingPolicySerializer(many=True)
     reason = serializers.CharField()
     retryable = serializers.BooleanField()
@@ -163,6 +168,8 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
             "arguments",
             "context",
             "verdict",
+            "mode",
+            "would_be",
             "policies",
             "would_block",
             "reason",
@@ -177,7 +184,7 @@ class DecisionsView(ListModelMixin, ApiView):
 
     access = {"get": READ, "post": ACT}
     serializer_class = DecisionSerializer
-    filterset_fields = ["verdict", "tool"]
+    filterset_fields = ["verdict", "mode", "tool"]
 
     def get_queryset(self) -> QuerySet[Decision]:
         return _decisions()

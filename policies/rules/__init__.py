@@ -16,6 +16,7 @@ from policies.rules.activation import (
     policy_confidence,
 )
 from policies.rules.graduation import Evidence, Gate, Graduation, degraded_because, gates
+from policies.rules.modes import Word, last_word
 from policies.rules.prevention import (
     RATE_WINDOW,
     SIMILARITY_NEEDED,
@@ -51,6 +52,7 @@ __all__ = [
     "Permission",
     "Regret",
     "Verdict",
+    "Word",
     "action_allowed",
     "call_similarity",
     "confirmations",
@@ -61,6 +63,7 @@ __all__ = [
     "gates",
     "is_confirmed",
     "is_low_confidence",
+    "last_word",
     "may_activate",
     "may_pass",
     "needs_redraft",

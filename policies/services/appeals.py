@@ -29,6 +29,10 @@ def appeal(decision: Decision, *, reason: str, actor: Actor) -> Checkpoint:
     """
     if decision.verdict not in DENIED:
         raise CannotAppeal("The action was allowed: there is nothing to appeal against.")
+    if decision.mode and decision.would_be not in DENIED:
+        raise CannotAppeal(
+            f"No policy denied it but {decision.mode}: that is for who turned it on to take back."
+        )
     if not checkpoints.is_asked(Checkpoint.Type.APPEAL):
         raise CannotAppeal("This tenant takes no appeals.")
     if earlier := _earlier(decision):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from django.db.models import QuerySet
+
 from catalog.models import PatternMatch
 from incidents.models import Incident
 from policies.conditions import Answer, Condition, ConditionError, activation, compile_condition
@@ -145,11 +147,16 @@ def _failures(pattern_id: str, tool: str) -> list[Call]:
 
 
 def _successes(tool: str) -> list[Call]:
-    outcomes = Outcome.objects.filter(tool=tool, ok=True, simulated=False).order_by("-id")
+    outcomes = _good().filter(tool=tool).order_by("-id")
     rows = outcomes[:BACKTEST_LIMIT].values_list(
         "decision__arguments", "decision__run_id", "decision__kind"
     )
     return [Call(tool, arguments, run_id, kind) for arguments, run_id, kind in rows]
+
+
+def _good() -> QuerySet[Outcome]:
+    """Calls that went well and would have been allowed: what a bypass let through speaks for no exception."""
+    return Outcome.objects.filter(ok=True, simulated=False, overridden=False)
 
 
 def backtest(condition: Condition, tool: str) -> Backtest:
@@ -157,7 +164,7 @@ def backtest(condition: Condition, tool: str) -> Backtest:
 
     An error counts as a rejection, as it does where the guard fails closed.
     """
-    outcomes = Outcome.objects.filter(ok=True, simulated=False, **({"tool": tool} if tool else {}))
+    outcomes = _good().filter(tool=tool) if tool else _good()
     good = outcomes.select_related("decision__agent", "decision__run").order_by("-id")
     answers = [
         condition.matches(facts_of(outcome.decision)).answer for outcome in good[:BACKTEST_LIMIT]

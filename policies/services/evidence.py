@@ -22,7 +22,12 @@ Result = WouldBlock.Result
 
 
 def kind_for(policy: Policy, seen: Seen) -> str:
-    """What an incident is to a policy that would have blocked it: only a watching one can be confirmed by it."""
+    """What an incident is to a policy that would have blocked it: only a watching one can be confirmed by it.
+
+    An incident that only a bypass made possible confirms nothing.
+    """
+    if seen.decision is not None and seen.decision.is_overridden:
+        return Evidence.Kind.SUPPORT
     if policy.state in WATCHING and policy.simulated == seen.incident.simulated:
         return Evidence.Kind.CONFIRMATION
     return Evidence.Kind.SUPPORT

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from governance import identity, ledger, tenants
+from governance import identity, ledger
 from governance.actors import Actor
 from governance.models import Agent, Checkpoint, Run, Settings
+from governance.modes.current import Modes, current
 from policies.models import Decision, WouldBlock
 from recovery.services import directives_for
 
@@ -21,7 +22,8 @@ from . import policy_set, prevention, ruleset
 from .appeals import appeal
 from .outcomes import report_outcome
 from .ruleset import PoliciesUnavailable, Rule, Ruleset
-from .ruling import DENIED, Action, Ruling, judge, stopped, unavailable
+from .ruling import DENIED, Action, Ruling, judge, unavailable
+from .under_modes import stopped, under
 
 log = logging.getLogger("antibody.guard")
 
@@ -30,10 +32,16 @@ __all__ = ["DENIED", "Answer", "appeal", "decide", "report_outcome", "simulate"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the agent is told. ``decision_id`` is None where nothing was decided (a simulation)."""
+    """What the agent is told. ``decision_id`` is None where nothing was decided (a simulation).
+
+    ``mode`` is the mode that changed the verdict, and ``would_be`` the verdict without it: None where there is none,
+    and where the policies were not asked.
+    """
 
     decision_id: str | None
     verdict: str
+    mode: str | None
+    would_be: str | None
     reason: str
     retryable: bool
     may_appeal: bool
@@ -57,18 +65,21 @@ def decide(
 
     Agents and runs are known from first sight; UnknownAgent where the tenant is strict. Whatever is in doubt is
     denied: policies that cannot be read, a condition that cannot tell (unless that policy was set to fail open).
+    The modes that hold have the last word.
     """
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
-    revision, settings = policy_set.revision(), tenants.settings()
-    run = _known_run(action) or _first_seen(action, revision, actor)
-    rules, ruling = _rule_on(action, run, revision, settings)
-    decision = _record(action, run, ruling, revision, actor)
-    if ruling.is_denied and rules is not None:
+    revision, modes = policy_set.revision(), current()
+    run = _known_run(action) or _first_seen(action, revision, modes, actor)
+    if run.refused and modes.may_begin(run.agent):
+        identity.begin_after_all(run, policy_set=str(revision))
+    rules, ruling = _rule_on(action, run, revision, modes)
+    decision = _record(action, run, ruling, revision, modes, actor)
+    if ruling.is_denied_anyway and rules is not None:
         blockers = [
             rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED
         ]
         prevention.record(decision, blockers, rules)
-    return _answer(decision.id, action, run.agent, ruling, settings)
+    return _answer(decision.id, action, run.agent, ruling, modes.settings)
 
 
 def simulate(
@@ -83,35 +94,43 @@ def simulate(
 ) -> Answer:
     """What ``decide`` would answer, without any effect: no record, no agent or run made known, nothing counted."""
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
-    settings = tenants.settings()
-    agent = Agent.objects.filter(name=agent_name).first()
+    modes = current()
+    run = _known_run(action) or _imagined(action, modes.settings)
+    # A run that is not known, or was refused, would begin with this action if it may.
+    run.refused = (run._state.adding or run.refused) and not modes.may_begin(run.agent)  # noqa: SLF001 - not saved yet
+    _, ruling = _rule_on(action, run, policy_set.revision(), modes)
+    return _answer(None, action, run.agent, ruling, modes.settings)
+
+
+def _imagined(action: Action, settings: Settings) -> Run:
+    """A run that nobody has heard of, of an agent that may be known."""
+    agent = Agent.objects.filter(name=action.agent).first()
     if agent is None and settings.strict_agents:
         raise identity.UnknownAgent(
-            f"No agent is registered as {agent_name!r}, and this tenant is strict."
+            f"No agent is registered as {action.agent!r}, and this tenant is strict."
         )
-    agent = agent or Agent(name=agent_name)
-    run = Run(agent=agent, name=run_name)
-    _, ruling = _rule_on(action, run, policy_set.revision(), settings)
-    return _answer(None, action, agent, ruling, settings)
+    return Run(agent=agent or Agent(name=action.agent), name=action.run)
 
 
 def _rule_on(
-    action: Action, run: Run, revision: int, settings: Settings
+    action: Action, run: Run, revision: int, modes: Modes
 ) -> tuple[Ruleset | None, Ruling]:
-    if run.agent.stopped:
-        return None, stopped(run.agent.name)
+    # Before anything else is read: what was stopped stays so where no policy can be read.
+    if (why := modes.stop_of(run.agent)) is not None:
+        return None, stopped(run.agent.name, why)
     try:
         rules = ruleset.current(revision)
     except PoliciesUnavailable:
         log.exception("no policies: everything is denied")
-        return None, unavailable()
+        return None, under(unavailable(), modes, is_new_run=run.refused)
     about = [
         rule
         for rule in rules.about(action.tool, action.agent)
         # A rehearsal's policies are only for rehearsals.
         if run.simulated or not rule.is_simulated
     ]
-    return rules, judge(action, about, default_verdict=settings.default_verdict)
+    said = judge(action, about, default_verdict=modes.settings.default_verdict)
+    return rules, under(said, modes, is_new_run=run.refused)
 
 
 def _known_run(action: Action) -> Run | None:
@@ -123,14 +142,18 @@ def _known_run(action: Action) -> Run | None:
     )
 
 
-def _first_seen(action: Action, revision: int, actor: Actor) -> Run:
+def _first_seen(action: Action, revision: int, modes: Modes, actor: Actor) -> Run:
     agent = identity.see_agent(action.agent, actor=actor)
-    run = identity.begin_run(agent, action.run, policy_set=str(revision))
+    run = identity.begin_run(
+        agent, action.run, policy_set=str(revision), refused=not modes.may_begin(agent)
+    )
     run.agent = agent
     return run
 
 
-def _record(action: Action, run: Run, ruling: Ruling, revision: int, actor: Actor) -> Decision:
+def _record(
+    action: Action, run: Run, ruling: Ruling, revision: int, modes: Modes, actor: Actor
+) -> Decision:
     decision = Decision.objects.create(
         agent=run.agent,
         run=run,
@@ -140,13 +163,16 @@ def _record(action: Action, run: Run, ruling: Ruling, revision: int, actor: Acto
         arguments=action.arguments,
         context=action.context,
         verdict=ruling.verdict,
+        mode=ruling.mode,
+        would_be=ruling.would_be,
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
         reason=ruling.reason,
         policy_set=revision,
         simulated=run.simulated,
     )
-    if ruling.would:
+    # What happens only because nobody governs is no evidence about how the policies govern.
+    if ruling.would and not ruling.is_overridden:
         WouldBlock.objects.bulk_create(
             WouldBlock(
                 policy_id=rule.id, version=rule.version, decision=decision, simulated=run.simulated
@@ -156,6 +182,10 @@ def _record(action: Action, run: Run, ruling: Ruling, revision: int, actor: Acto
     facts: dict[str, Any] = {"revision": revision, "policies": [rule.id for rule in ruling.matched]}
     if ruling.failed_open:
         facts["failed_open"] = [rule.id for rule in ruling.failed_open]
+    if ruling.mode:
+        facts |= {"mode": ruling.mode, "would_be": ruling.would_be}
+    if modes.bypass and ruling.mode == Decision.Mode.BYPASS:
+        facts["bypass"] = modes.bypass.id
     ledger.append(f"decision.{ruling.verdict}", decision.id, actor=actor, **facts)
     return decision
 
@@ -170,9 +200,12 @@ def _answer(
     return Answer(
         decision_id=decision_id,
         verdict=ruling.verdict,
+        mode=ruling.mode or None,
+        would_be=ruling.would_be or None,
         reason=ruling.reason,
         retryable=ruling.retryable,
-        may_appeal=ruling.is_denied and Checkpoint.Type.APPEAL not in settings.checkpoints_off,
+        may_appeal=ruling.is_denied_anyway
+        and Checkpoint.Type.APPEAL not in settings.checkpoints_off,
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
         directives=directives_for(action.tool, agent),

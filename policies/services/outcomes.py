@@ -75,6 +75,7 @@ def report_outcome(
         ok=ok,
         error_type=error_type,
         error_message=error_message,
+        overridden=decision.is_overridden,
         latency_ms=latency_ms,
         cost_microusd=microdollars(cost_usd),
         simulated=decision.simulated,
@@ -110,7 +111,7 @@ def _keep(outcome: Outcome, decision: Decision, actor: Actor) -> Incident | None
     ledger.append(
         f"outcome.{'ok' if kept.ok else 'failed'}", kept.id, actor=actor, decision=decision.id
     )
-    if kept.ok and decision.would_block:
+    if kept.ok and decision.would_block and not kept.overridden:
         evidence.judge_success(decision)
     incident: Incident | None = kept.incident
     return incident

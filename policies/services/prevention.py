@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Max
+from django.db.models import Exists, F, Max, OuterRef
 
 from catalog.models import Pattern, PatternMatch
 from governance import ledger
 from governance.actors import GUARD, Actor
 from governance.story.events import tell
 from incidents.models import Incident
-from policies.models import Decision, Policy, Prevention, Regret
+from policies.models import Decision, Outcome, Policy, Prevention, Regret
 from policies.rules import (
     RATE_WINDOW,
     call_similarity,
@@ -104,9 +104,12 @@ def rates(now: datetime) -> Rates:
 
 
 def _incidents_in_spite_of_a_policy(since: datetime) -> int:
-    # Those before the policy was active are what it was made from: nothing could have prevented them.
+    # Those before the policy was active are what it was made from: nothing could have prevented them. Nor could it
+    # prevent what a bypass let through.
+    overridden = Outcome.objects.filter(incident=OuterRef("incident"), overridden=True)
     return (
         PatternMatch.objects.filter(
+            ~Exists(overridden),
             incident__simulated=False,
             incident__occurred_at__gte=since,
             pattern__policies__state=Policy.State.ACTIVE,

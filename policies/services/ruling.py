@@ -15,7 +15,7 @@ from .ruleset import Rule
 
 log = logging.getLogger("antibody.guard")
 
-DENIED = frozenset(Decision.Verdict) - {Decision.Verdict.ALLOW, Decision.Verdict.WARN}
+DENIED = frozenset(Decision.Verdict) - Decision.YES
 UNAVAILABLE = "governance_unavailable"
 LONGEST_REASON = 500
 
@@ -57,7 +57,8 @@ class Ruling:
 
     ``matched`` are the policies in force that count as met, the deciding one first; ``recognised`` those of them whose
     condition said yes (the others could not tell and fail closed); ``would`` the watching ones that said yes;
-    ``failed_open`` those in force that could not tell and let it pass.
+    ``failed_open`` those in force that could not tell and let it pass. ``mode`` is the mode that changed the verdict,
+    and ``would_be`` the verdict without it.
     """
 
     verdict: str
@@ -67,10 +68,22 @@ class Ruling:
     recognised: Sequence[Rule] = ()
     would: Sequence[Rule] = ()
     failed_open: Sequence[Rule] = ()
+    mode: str = ""
+    would_be: str = ""
 
     @property
     def is_denied(self) -> bool:
         return self.verdict in DENIED
+
+    @property
+    def is_denied_anyway(self) -> bool:
+        """Whether it is denied, and would be without any mode: only then has a policy stopped something."""
+        return self.is_denied and (not self.mode or self.would_be in DENIED)
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a mode lets through what would have been denied."""
+        return not self.is_denied and self.would_be in DENIED
 
 
 @dataclass(slots=True)
@@ -82,13 +95,6 @@ class _Heard:
     failed_closed: list[Rule] = field(default_factory=list)
     failed_open: list[Rule] = field(default_factory=list)
     would: list[Rule] = field(default_factory=list)
-
-
-def stopped(agent: str) -> Ruling:
-    """The answer to every action of an agent that somebody stopped."""
-    return Ruling(
-        Decision.Verdict.KILL, f"The agent {agent!r} was stopped: nothing it asks for is allowed."
-    )
 
 
 def unavailable() -> Ruling:

@@ -63,7 +63,8 @@ def _roll_back_regressed(adjustment: Adjustment, successes: int, outcomes: int) 
 
 
 def _outcomes() -> QuerySet[Outcome]:
-    return Outcome.objects.filter(simulated=False).order_by()
+    # What only a bypass let through says nothing about how the agent does when it is governed.
+    return Outcome.objects.filter(simulated=False, overridden=False).order_by()
 
 
 def _since_its_start() -> QuerySet[Outcome]:

@@ -53,6 +53,7 @@ WORDS = {
     "stage": "pattern_matched",
     "choice": "approve",
     "name": "loop",
+    "mode": "degraded",
     "to": "off",
     "what": "dashboard",
 }

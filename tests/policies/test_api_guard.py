@@ -77,6 +77,8 @@ def test_an_agent_asks_and_is_answered(scout: APIClient, acme: Tenant) -> None:
     assert body.pop("decision_id").startswith("dec_")
     assert body == {
         "verdict": "allow",
+        "mode": None,
+        "would_be": None,
         "policies": [],
         "reason": "",
         "retryable": False,

@@ -35,7 +35,7 @@ HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil\u202c مرحبا بالعالم 🧪🦠 "
     + "W" * 160
 )
-PAGES = ["", "incidents", "timeline", "checkpoints", "switches"]
+PAGES = ["", "incidents", "timeline", "checkpoints", "operations", "switches"]
 
 pytestmark = [
     pytest.mark.browser,

@@ -1,0 +1,125 @@
+"""The admin's way to the modes: verbs of agents and settings, the server's own modes, and bypasses to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from .. import models
+from ..access.matrix import STOP_AGENTS
+from ..actors import Actor
+from ..models import Agent, Settings
+from ..modes.degrading import set_degraded, set_degraded_everywhere
+from ..modes.stopping import let_go_on, stop
+from .admin_base import GlobalAdmin, RecordAdmin, Verb
+from .people import actor_of
+
+
+def stop_all(settings: Settings, *, actor: Actor, reason: str) -> None:
+    """Stop every agent of the tenant."""
+    stop(None, actor=actor, reason=reason)
+
+
+def let_all_go_on(settings: Settings, *, actor: Actor, reason: str) -> None:
+    """Take that back."""
+    let_go_on(None, actor=actor, reason=reason)
+
+
+STOP_TEXT = "Every action gets kill, from the next decision on."
+
+AGENT_VERBS = (
+    Verb(
+        "stop",
+        "Stop",
+        stop,
+        text=STOP_TEXT,
+        right=STOP_AGENTS,
+        is_grave=True,
+        when=lambda agent: not agent.stopped,
+    ),
+    Verb("go_on", "Let go on", let_go_on, right=STOP_AGENTS, when=lambda agent: agent.stopped),
+)
+SETTINGS_VERBS = (
+    Verb(
+        "stop",
+        "Stop all agents",
+        stop_all,
+        text=STOP_TEXT,
+        right=STOP_AGENTS,
+        is_grave=True,
+        in_bulk=False,
+        when=lambda settings: not settings.stopped,
+    ),
+    Verb(
+        "go_on",
+        "Let all go on",
+        let_all_go_on,
+        right=STOP_AGENTS,
+        in_bulk=False,
+        when=lambda settings: settings.stopped,
+    ),
+    Verb(
+        "degrade",
+        "Let no new runs in",
+        lambda settings, **why: set_degraded(on=True, **why),
+        text="Running ones go on with a warning; everything is recorded.",
+        right=STOP_AGENTS,
+        is_grave=True,
+        in_bulk=False,
+        when=lambda settings: not settings.degraded,
+    ),
+    Verb(
+        "recover",
+        "Back to normal",
+        lambda settings, **why: set_degraded(on=False, **why),
+        right=STOP_AGENTS,
+        in_bulk=False,
+        when=lambda settings: settings.degraded,
+    ),
+)
+
+
+class AgentAdmin(RecordAdmin):
+    """The agents that are known."""
+
+    list_display = ("name", "stopped", "when")
+    list_filter = ("stopped",)
+    search_fields = ("^name",)
+    verbs = AGENT_VERBS
+
+    def facts_of(self, record: Agent) -> dict[str, Any]:
+        return {"stopped": record.stopped, "why": record.stopped_reason} if record.stopped else {}
+
+
+class ServerModeAdmin(GlobalAdmin):
+    """What holds for every tenant, by who runs the server."""
+
+    list_display = ("name", "on", "reason", "by", "since")
+    fields = ("name", "on", "reason")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return ("name",) if obj else ()
+
+    def save_model(
+        self, request: HttpRequest, obj: models.ServerMode, form: Any, change: Any
+    ) -> None:
+        set_degraded_everywhere(on=obj.on, actor=actor_of(request), reason=obj.reason)
+
+
+class BypassAdmin(RecordAdmin):
+    """Every time somebody asked to govern nothing, and what came of it."""
+
+    list_display = ("__str__", "state_badge", "minutes", "requested_by", "confirmed_by", "when")
+    list_filter = ("state",)
+
+
+def register() -> None:
+    """Called by the admin of the ground, which is where Django looks."""
+    admin.site.register(models.Agent, AgentAdmin)
+    admin.site.register(models.ServerMode, ServerModeAdmin)
+    admin.site.register(models.Bypass, BypassAdmin)
