@@ -254,6 +254,9 @@ SPECTACULAR_SETTINGS = {
         "PolicyAction": "policies.models.Policy.Action",
         "PolicySource": "policies.models.Policy.Source",
         "ActionKind": "policies.models.Decision.Kind",
+        "Verdict": "policies.models.Decision.Verdict",
+        "PolicyMode": "policies.api.policies.MODES",
+        "ModeOfDecision": "policies.models.Decision.Mode",
         "AdjustmentState": "routing.models.Adjustment.State",
     },
 }
