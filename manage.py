@@ -13,6 +13,7 @@ WITHOUT_DATABASE = {
     "collectstatic",
     "help",
     "makemigrations",
+    "preflight",  # says itself what is wrong with it
     "replay",
     "restore",
     "serve",

@@ -156,6 +156,7 @@ TEMPLATES = [
 
 # What the lower steps are handed, because they may not import what stands above them.
 ANTIBODY_LOOP = "config.loop"
+ANTIBODY_CHECKS = "config.checks"
 
 # --- The database -----------------------------------------------------------------------------------------
 

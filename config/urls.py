@@ -12,6 +12,7 @@ from rest_framework.routers import SimpleRouter
 
 from catalog.api import PatternViewSet
 from governance.access.matrix import LOOK_IN
+from governance.access.spine import spine
 from governance.api import ground, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
@@ -50,11 +51,11 @@ def route(address: str, view: Any, name: str) -> URLPattern:
 
 
 GUARD = [
-    route("guard/decisions", guard.DecisionsView.as_view(), "decisions"),
+    route("guard/decisions", spine(guard.DecisionsView.as_view()), "decisions"),
     route("guard/decisions/{id}", guard.DecisionView.as_view(), "decision"),
     route("guard/decisions/{id}/appeal", guard.AppealView.as_view(), "appeal"),
     route("guard/outcomes", guard.OutcomesView.as_view(), "outcomes"),
-    route("guard/simulate", guard.SimulateView.as_view(), "simulate"),
+    route("guard/simulate", spine(guard.SimulateView.as_view()), "simulate"),
 ]
 INTEGRATION = [
     route("integration/loop/{incident}", loop.LoopView.as_view(), "loop"),

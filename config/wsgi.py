@@ -9,6 +9,8 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 from servestatic import ServeStatic
 
+from governance import readiness
+
 from .database import prepare_from_settings
 from .statics import with_static
 
@@ -16,4 +18,6 @@ prepare_from_settings()
 application = with_static(ServeStatic, get_wsgi_application())
 # What is loaded now stays: looking through all of it for garbage took a twentieth of a report's time.
 get_resolver().url_patterns  # noqa: B018 - loads every view
+# Before the first answer, so that nobody is served by what has not looked at itself.
+readiness.standing(wait=readiness.FIRST_LOOK_SECONDS)
 gc.freeze()

@@ -9,13 +9,15 @@ from typing import Any
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from . import checkpoints
+from . import checkpoints, heartbeats
 from .access.requests import forget_old
 from .database.tenancy import tenant_scope
 from .loop.sweep import sweep_once
 from .models import Stage, Tenant
 
 log = logging.getLogger("antibody.loop")
+
+SCHEDULED_SECONDS = 180.0  # it comes once a minute
 
 
 def _bridge_task(stage: str) -> Any:
@@ -43,6 +45,8 @@ BRIDGE_TASKS = {
 
 @shared_task(name="governance.expire_checkpoints")
 def expire_checkpoints() -> int:
+    # The most frequent of the tasks that beat sends: where it comes, beat and a worker are at work.
+    heartbeats.note(heartbeats.SCHEDULER, SCHEDULED_SECONDS)
     return for_every_tenant(checkpoints.expire_due)
 
 

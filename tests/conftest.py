@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from config.database import as_owner, prepare
+from governance import readiness
 from governance.actors import Actor
 from governance.database.fields import AppendOnly
 from governance.database.isolation import tenant_models
@@ -77,6 +78,12 @@ def _flush_as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
             )
         for table in guarded:
             owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
+
+
+@pytest.fixture(autouse=True)
+def _ready() -> None:
+    """The product is ready, whatever the test before left behind; tests of the checks ask them."""
+    readiness.remember({"suite": readiness.Finding(readiness.Mark.OK)})
 
 
 @pytest.fixture

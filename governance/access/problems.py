@@ -14,6 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from ..readiness import Standing
 from ..refusals import Refusal
 
 log = logging.getLogger("antibody.api")
@@ -139,6 +140,24 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """The transaction around a view could not begin or end: outside DRF's reach, and not an error of ours."""
     log.error("the database is away: %s", error)
     response = _page(request, 503, *UNAVAILABLE, retryable=True)
+    response["Retry-After"] = "1"
+    return response
+
+
+def not_ready(standing: Standing) -> HttpResponse:
+    """A check fails, so nothing may be decided: which one, and what an agent must take it for."""
+    response = JsonResponse(
+        problem(
+            503,
+            UNAVAILABLE[0],
+            f"The check {standing.failing} fails: {standing.text}",
+            check=standing.failing,
+            verdict="block",
+            retryable=True,
+        ).data,
+        status=503,
+        content_type=CONTENT_TYPE,
+    )
     response["Retry-After"] = "1"
     return response
 

@@ -20,6 +20,7 @@ DEFINER_FUNCTIONS = {
     "antibody_claim_steps": "a worker takes whatever is ready, whoever's it is; answers what the claim needs",
     "antibody_expired_steps": "the sweeper finds what was abandoned; answers the ids of tenant and step",
     "antibody_next_due": "the sweeper sleeps until something is due; answers seconds",
+    "antibody_policy_sets": "readiness compiles what changed; answers tenants and the numbers of their sets",
     "antibody_token": "a token says which tenant to enter; answers the one token of a hash",
 }
 # Tables of PostgreSQL's users that no model describes.

@@ -20,6 +20,7 @@ from itertools import count, groupby
 
 from django.db import InterfaceError, OperationalError
 
+from .. import heartbeats
 from ..database.tenancy import tenant_scope
 from ..models import FailureState, LoopStep
 from . import queue
@@ -48,6 +49,7 @@ def run_ready(limit: int = queue.BATCH) -> int:
     """
     landed = 0
     for turn in count(1):
+        heartbeats.alive()
         fresh = queue.claim(limit)
         landed += run(fresh)
         if fresh.works and turn % SUSPECTS_TURN:
@@ -124,6 +126,7 @@ def _ask(token: str, bridge: Bridge, work: Work) -> Work | None:
             return None
     if bridge.ask is None:
         raise RuntimeError(f"{bridge.name} wants to ask and has no way to.")
+    heartbeats.alive(busy_seconds=request["seconds"])
     answer = bridge.ask(work, request["request"])
     facts = {name: value for name, value in work.facts.items() if name != "ask"}
     return replace(work, facts=facts, answer=answer)

@@ -19,6 +19,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models.functions import Now
 
+from .. import heartbeats
 from ..database.tenancy import tenant_scope
 from ..models import LoopStep
 from . import queue
@@ -39,7 +40,7 @@ def sweep_forever(leaving: threading.Event) -> None:
     failures = 0
     while not leaving.is_set():
         try:
-            with _listener() as listener:
+            with _listener() as listener, heartbeats.lives_as(heartbeats.SWEEPER):
                 failures = 0
                 _listen(listener, leaving)
         except (psycopg.OperationalError, DatabaseError, InterfaceError) as error:

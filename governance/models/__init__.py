@@ -1,6 +1,7 @@
 """The records of the ground: one noun a file."""
 
 from .checkpoints import Checkpoint
+from .heartbeats import Heartbeat
 from .identity import Agent, Run
 from .ledger import LedgerEntry
 from .modes import Bypass, ServerMode
@@ -18,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "FailureState",
     "GlobalSwitch",
+    "Heartbeat",
     "IdempotentRequest",
     "LedgerEntry",
     "LoopEvent",

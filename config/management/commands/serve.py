@@ -18,9 +18,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.database import prepare_from_settings, release
+from governance import readiness
 from governance.story import live
 
 LOCAL = "127.0.0.1"
+READY_SECONDS = 5.0  # the sweeper beside us needs a moment to be seen
 EVERYWHERE = {LOCAL, "0.0.0.0", "::", "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -51,17 +53,22 @@ class Command(BaseCommand):
                 release(os.environ, settings.DATA_DIR)
 
     def _serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        from config.asgi import application
         from config.serving import first
         from config.serving.threads import Beside
 
         first.migrate()
         welcome = first.welcome(demo=options["demo"])
+        # Looks at itself when it is loaded, so after the tables are there.
+        from config.asgi import application
+
         beside = Beside()
         agent: list[subprocess.Popen[bytes]] = []
 
         def ready(address: str) -> None:
             beside.start()
+            standing = readiness.await_ready(READY_SECONDS)
+            if not standing.is_ready:
+                self.stderr.write(f"The guard is closed: {standing.failing}: {standing.text}")
             self._say(address, welcome, options)
             if options["demo"] and not options["no_agent"]:
                 agent.append(_start_agent(address, welcome.agent_token))
