@@ -38,6 +38,7 @@ GLOBAL_MODELS = {
     "governance.Tenant": "It is what the others belong to. Members see their own names; who runs the server, all.",
     "governance.Membership": "It says which tenant a person may enter, so it is read before one is entered. An admin"
     " of a tenant sees that tenant's; who runs the server and belongs to no tenant, all.",
+    "governance.Heartbeat": "That a process of the server lives; nothing of a tenant is in it.",
     "governance.GlobalSwitch": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
     "governance.ServerMode": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
     "admin.LogEntry": "Django's; written only where global records are edited, read back only by who wrote it.",
@@ -93,6 +94,7 @@ COMMANDS = {
     "bench": "a database of its own",
     "create_token": "the tenant that --tenant names",
     "match": "a tenant of its own making",
+    "preflight": "compiles the policies of every tenant, each in its own scope; tells how many are broken",
     "roles": "reads no row: who may do what, from the matrix",
     "replay": "an outside client: what its token may",
     "restore": "an administrator's: the whole database",

@@ -42,9 +42,7 @@ def role() -> str | None:
         return f"Logged in as {user}: serve as {APP_LOGIN}, with ANTIBODY_LOGIN unset."
     (is_strong,) = row("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
     if is_strong:
-        return (
-            f"{APP_LOGIN} may pass row-level security: ALTER ROLE {APP_LOGIN} NOSUPERUSER NOBYPASSRLS."
-        )
+        return f"{APP_LOGIN} may pass row-level security: ALTER ROLE {APP_LOGIN} NOSUPERUSER NOBYPASSRLS."
     return None
 
 

@@ -110,7 +110,7 @@ def _functions(cursor: Any) -> Iterator[Rule]:
     """Functions that run with their owner's rights: only those that are listed, and bound as they must be."""
     sql = """
         SELECT f.proname, pg_get_userbyid(f.proowner) = %(system)s AND n.nspname = 'public',
-               f.proconfig = ARRAY[%(path)s],
+               f.proconfig = ARRAY[%(path)s], has_function_privilege(%(app)s, f.oid, 'EXECUTE'),
                ARRAY(SELECT coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
                        FROM aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
                       WHERE a.grantee NOT IN (SELECT oid FROM pg_roles
@@ -121,13 +121,15 @@ def _functions(cursor: Any) -> Iterator[Rule]:
          ORDER BY 1
     """
     seen: list[str] = []
-    for name, is_systems, has_path, others in _ask(cursor, sql, path=SEARCH_PATH):
+    for name, is_systems, has_path, is_ours, others in _ask(cursor, sql, path=SEARCH_PATH):
         if name not in DEFINER_FUNCTIONS or name in seen:
             yield Rule("unknown definer function", "", name)
         if not is_systems:
             yield Rule("definer function of the wrong owner", "", name)
         if not has_path:
             yield Rule("definer function without its search_path", "", name)
+        if not is_ours:
+            yield Rule("definer function that the app may not execute", "", name)
         for other in others:
             yield Rule(f"definer function that {other} may execute", "", name)
         seen.append(name)

