@@ -409,6 +409,20 @@ class GlobalSwitchAdmin(GlobalAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
+@admin.register(models.Heartbeat)
+class HeartbeatAdmin(GlobalAdmin):
+    """Which processes beside the web are at work; they say so themselves."""
+
+    list_display = ("kind", "instance", "seen_at", "promised_until")
+    list_filter = ("kind",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
 @admin.register(User)
 class PeopleAdmin(UserAdmin, GlobalAdmin):  # type: ignore[type-arg]
     """The people who can sign in. What they may do is said by their memberships."""

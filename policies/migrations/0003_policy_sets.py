@@ -25,5 +25,5 @@ REVOKE SELECT ON policies_policyset FROM antibody_system;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("policies", "0001_initial")]
+    dependencies = [("policies", "0002_modes")]
     operations = [migrations.RunSQL(FUNCTION, UNDONE)]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("governance", "0002_functions"),
+        ("governance", "0003_modes"),
     ]
 
     operations = [
