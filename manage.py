@@ -36,11 +36,13 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from config.database import DatabaseError, prepare_from_settings
+    from governance.gestures import new_gesture
 
     try:
         if command not in WITHOUT_DATABASE:
             prepare_from_settings()
-        execute_from_command_line(sys.argv)
+        with new_gesture():
+            execute_from_command_line(sys.argv)
     except (DatabaseError, ImproperlyConfigured) as error:
         sys.exit(f"antibody: {error}")
 

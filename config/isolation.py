@@ -39,6 +39,7 @@ GLOBAL_MODELS = {
     "governance.Membership": "It says which tenant a person may enter, so it is read before one is entered. An admin"
     " of a tenant sees that tenant's; who runs the server and belongs to no tenant, all.",
     "governance.Heartbeat": "That a process of the server lives; nothing of a tenant is in it.",
+    "governance.LedgerMark": "Where who numbers every tenant's entries goes on: one number. Nobody is shown it.",
     "governance.GlobalSwitch": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
     "governance.ServerMode": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
     "admin.LogEntry": "Django's; written only where global records are edited, read back only by who wrote it.",

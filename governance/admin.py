@@ -1,4 +1,4 @@
-"""The reviewers' screens of the ground: checkpoints first, then the loop, the ledger, people and switches."""
+"""The reviewers' screens of the ground: checkpoints first, then the loop, people and switches."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from .loop import verbs as loop
 from .loop.bridges import bridges
 from .models import Checkpoint, LoopStep, LoopTrace, Membership, Role, User
 from .models.switches import WHOLE_LOOP
+from .screens import ledger_admin as ledger_admin  # registers the ledger's pages
 from .screens import modes_admin
 from .screens.admin_base import (
     BADGES,
@@ -158,7 +159,7 @@ class LoopStepAdmin(EvidenceAdmin):
     )
     list_filter = ("state", "stage", "failure_state")
     list_select_related = ("trace",)
-    search_fields = ("=waits_for",)
+    search_fields = ("=waits_for", "=gesture")
     story_path = "trace.incident_id"
     exclude = ("claim_token",)
 
@@ -167,31 +168,12 @@ class LoopStepAdmin(EvidenceAdmin):
 class LoopEventAdmin(EvidenceAdmin):
     """Everything that happened."""
 
-    list_display = ("headline", "type", "actor", "simulated", "when", "story")
+    list_display = ("headline", "type", "actor", "simulated", "when", "gesture", "story")
     list_filter = ("simulated", "stage")
     list_select_related = ("trace",)
-    search_fields = ("^headline", "=type", "=subject")
+    search_fields = ("^headline", "=type", "=subject", "=gesture")
     story_path = "trace.incident_id"
     ordering = ("-seq",)
-
-
-@admin.register(models.LedgerEntry)
-class LedgerEntryAdmin(EvidenceAdmin):
-    """The ledger: what changed, who did it, and the canonical bytes that say so."""
-
-    list_display = ("kind", "subject", "actor", "when")
-    search_fields = ("=kind", "=subject", "=actor")
-    fields = ("id", "kind", "subject", "actor", "created_at", "what", "fingerprint")
-
-    @display(description="canonical bytes")
-    def what(self, record: models.LedgerEntry) -> str:
-        """The entry as it is hashed; it is UTF-8 by construction."""
-        return bytes(record.body).decode()
-
-    @display(description="SHA-256")
-    def fingerprint(self, record: models.LedgerEntry) -> str:
-        """The hash of these bytes."""
-        return bytes(record.hash).hex()
 
 
 @admin.register(models.Run)

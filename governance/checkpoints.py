@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -58,16 +58,21 @@ def blocks(type: str) -> bool:
     return type not in settings.checkpoints_off and type not in settings.checkpoints_advisory
 
 
-def open_all(wanted: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """Ask several questions at once; build each with ``question``."""
+def open_all(
+    wanted: Sequence[Checkpoint], gestures: Mapping[str, str] | None = None
+) -> list[Checkpoint]:
+    """Ask several questions at once; build each with ``question``.
+
+    ``gestures`` says by the id of a question's trace what caused it, where they are not all of the one gesture at hand.
+    """
     made = Checkpoint.objects.bulk_create(wanted)
     ledger.append_all(
         ledger.Entry(
             "checkpoint.pending",
             one.id,
             _requester(one),
-            "",
-            {"type": one.type, "subject": one.subject, "digest": one.digest},
+            facts={"type": one.type, "subject": one.subject, "digest": one.digest},
+            gesture=(gestures or {}).get(one.trace_id or "", ""),
         )
         for one in made
     )

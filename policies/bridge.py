@@ -38,6 +38,7 @@ def _case(work: Work) -> Case:
         work.facts["pattern_id"],
         work.facts.get("recovery_id") or "",
         match.incident if match else None,
+        work.gesture,
     )
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from catalog.models import PatternMatch
 from governance import checkpoints
 from governance.actors import LOOP
+from governance.gestures import caused_by
 from governance.loop.bridges import Ask, GoOn, Outcome, Stop, Told, Wait, Work
 from governance.models import FailureState
 
@@ -31,7 +32,9 @@ def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     known = _known(works)
     fresh = {_match(work): work for work in works if _match(work) not in known}
     suggested = suggest_recoveries(
-        _matches(fresh), {match: work.answer for match, work in fresh.items()}
+        _matches(fresh),
+        {match: work.answer for match, work in fresh.items()},
+        {match: work.gesture for match, work in fresh.items()},
     )
     calls.intend(asking.SUGGESTION, map(asking.suggestion_key, suggested.ask_model))
     outcomes: dict[str, Outcome] = {}
@@ -41,7 +44,8 @@ def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
             outcomes[work.step_id] = _ask_model(work)
             continue
         recovery = suggested.recoveries.get(_match(work))
-        outcome = _first(recovery) if recovery else _again(work, known[_match(work)])
+        with caused_by(work.gesture):
+            outcome = _first(recovery) if recovery else _again(work, known[_match(work)])
         if outcome is None:
             undecided[work.step_id] = recovery or known[_match(work)]
         else:
@@ -122,7 +126,8 @@ def _ask_people(works: Sequence[Work], undecided: Mapping[str, Recovery]) -> dic
     if not undecided:
         return {}
     about = {work.trace_id: undecided[work.step_id] for work in works if work.step_id in undecided}
-    asked = questions.ask_people(about) if checkpoints.is_asked(questions.TYPE) else {}
+    gestures = {work.trace_id: work.gesture for work in works}
+    asked = questions.ask_people(about, gestures) if checkpoints.is_asked(questions.TYPE) else {}
     waits = checkpoints.blocks(questions.TYPE)
     outcomes: dict[str, Outcome] = {}
     for work in works:
@@ -132,10 +137,11 @@ def _ask_people(works: Sequence[Work], undecided: Mapping[str, Recovery]) -> dic
         if waits:
             outcomes[work.step_id] = _wait(recovery, asked[work.trace_id].id)
         else:
-            moves.approve(
-                recovery, actor=LOOP, reason="The tenant's loops do not wait for this approval."
-            )
-            outcomes[work.step_id] = _carry_on(work, recovery)
+            with caused_by(work.gesture):
+                moves.approve(
+                    recovery, actor=LOOP, reason="The tenant's loops do not wait for this approval."
+                )
+                outcomes[work.step_id] = _carry_on(work, recovery)
     return outcomes
 
 

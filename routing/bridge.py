@@ -64,6 +64,7 @@ def _need(work: Work, incident: Incident, policy: Policy) -> Need:
         work.trace_id,
         override_id=work.facts.get(OVERRIDE) or "",
         accepts=work.facts.get(REGRESSION) or "",
+        gesture=work.gesture,
     )
 
 

@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 
 from ..database.tenancy import leave_tenant, tenant_scope
+from ..gestures import new_gesture
 from ..models import Membership
 from . import problems
 
@@ -77,6 +78,18 @@ def is_api(request: HttpRequest) -> bool:
 
 def _is_async(view: Any) -> bool:
     return inspect.iscoroutinefunction(view) or bool(getattr(view, "view_is_async", False))
+
+
+def gesture_middleware(get_response: GetResponse) -> GetResponse:
+    """Whatever a request causes shares the id that its answer names."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with new_gesture() as made:
+            response = get_response(request)
+        response["Gesture-Id"] = made
+        return response
+
+    return middleware
 
 
 CONSOLE_POLICY = (

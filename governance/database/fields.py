@@ -47,6 +47,8 @@ class TenantModel(models.Model):
     """A row that belongs to one tenant, in a table under forced row-level security."""
 
     append_only: ClassVar[bool] = False
+    # Whether only functions of the database add rows: the app's login may not.
+    written_by_functions: ClassVar[bool] = False
 
     tenant = OwnerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -73,3 +73,5 @@ def _grant(cursor: Any) -> None:
     for model in tenant_models():
         if issubclass(model, AppendOnly):
             cursor.execute(f"REVOKE UPDATE, DELETE ON {model._meta.db_table} FROM {APP_LOGIN}")
+        if model.written_by_functions:
+            cursor.execute(f"REVOKE INSERT ON {model._meta.db_table} FROM {APP_LOGIN}")

@@ -18,9 +18,13 @@ from .wanted import APP_LOGIN, OWNER_LOGIN, SYSTEM_ROLE, Rule, tenant_models
 # Functions that look across tenants, and why each may. They belong to a role that cannot log in.
 DEFINER_FUNCTIONS = {
     "antibody_claim_steps": "a worker takes whatever is ready, whoever's it is; answers what the claim needs",
+    "antibody_erase_payload": "an admin's erasure, in the tenant in scope only: nothing else may delete evidence",
     "antibody_expired_steps": "the sweeper finds what was abandoned; answers the ids of tenant and step",
+    "antibody_ledgers_to_sign": "the notary finds trees that grew; answers their sizes and how long they wait",
     "antibody_next_due": "the sweeper sleeps until something is due; answers seconds",
     "antibody_policy_sets": "readiness compiles what changed; answers tenants and the numbers of their sets",
+    "antibody_number_entries": "entries of all tenants get their places in their own trees; answers how many",
+    "antibody_unnumbered_seconds": "readiness asks how long an entry has been waiting; answers seconds",
     "antibody_token": "a token says which tenant to enter; answers the one token of a hash",
 }
 # Tables of PostgreSQL's users that no model describes.

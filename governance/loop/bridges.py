@@ -22,7 +22,8 @@ class Work:
 
     ``facts`` is what the earlier bridges of this loop found, ids mostly (``match_id``, ``pattern_id``, ``band`` …).
     ``answer`` is what ``ask`` returned, None where nothing was asked. ``kept`` are records that earlier bridges of the
-    same transaction handed on, by their model.
+    same transaction handed on, by their model. ``gesture`` is what made the step ready: whatever a bridge writes for
+    this one step, it writes inside ``caused_by(work.gesture)``.
     """
 
     step_id: str
@@ -34,6 +35,7 @@ class Work:
     attempts: int = 1
     answer: Any = None
     kept: Mapping[type, Any] = field(default_factory=dict)
+    gesture: str = ""
 
     def at_hand(self, kind: type[T]) -> T | None:
         """The record of this model that an earlier bridge handed on; it saves a query, and may not be there."""

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 
 from ..database.scoped import IN_SCOPE
+from ..gestures import current_gesture
 from ..models.switches import WHOLE_LOOP
 from .bridges import Work, bridges
 
@@ -40,7 +41,7 @@ def claim(limit: int = BATCH, *, suspects: bool = False, seconds: float = LEASE_
     token = secrets.token_hex(16)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, tenant_id, trace_id, incident_id, stage, output, attempts"
+            "SELECT id, tenant_id, trace_id, incident_id, stage, output, attempts, gesture"
             " FROM antibody_claim_steps(%s, %s, %s, %s)",
             (1 if suspects else limit, seconds, token, suspects),
         )
@@ -48,8 +49,17 @@ def claim(limit: int = BATCH, *, suspects: bool = False, seconds: float = LEASE_
     return Claim(
         token,
         [
-            Work(step_id, tenant_id, trace_id, incident_id, stage, _facts(output), attempts)
-            for step_id, tenant_id, trace_id, incident_id, stage, output, attempts in rows
+            Work(
+                step_id,
+                tenant_id,
+                trace_id,
+                incident_id,
+                stage,
+                _facts(output),
+                attempts,
+                gesture=gesture,
+            )
+            for step_id, tenant_id, trace_id, incident_id, stage, output, attempts, gesture in rows
         ],
     )
 
@@ -63,7 +73,16 @@ def begin(trace: dict[str, Any], *, step_id: str, stage: str, event: dict[str, A
     values = {f"event_{name}": value for name, value in event.items()} | trace
     values["event_details"] = json.dumps(event["details"])
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, {**values, "step": step_id, "first": stage, "channel": CHANNEL})
+        cursor.execute(
+            _BEGIN,
+            {
+                **values,
+                "step": step_id,
+                "first": stage,
+                "channel": CHANNEL,
+                "gesture": current_gesture(),
+            },
+        )
 
 
 def fence(token: str, works: Sequence[Work]) -> tuple[set[str], set[str]]:
@@ -105,9 +124,9 @@ def finish(
     """Write what came of fenced steps, in one statement.
 
     Each step: id, tenant, trace, stage, is_new (it began in this transaction), state, attempts, failures, waits_for,
-    failure_state, error, output, lease (seconds, counts where it is running) and available (seconds from now, counts
+    failure_state, error, output, gesture, lease (seconds, counts where it is running) and available (seconds from now, counts
     where it is ready). Each trace, once: id, tenant, state, stage (empty where it stays) and failure_state. Each event:
-    id, tenant, trace, type, stage, headline, subject, actor and details.
+    id, tenant, trace, type, stage, headline, subject, actor, gesture and details.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -169,7 +188,7 @@ def _wake(condition: str, params: list[Any], *states: str) -> int:
             f"""
             WITH woken AS (
                 UPDATE governance_loopstep
-                   SET state = 'ready', available_at = clock_timestamp(), attempts = 0, failures = 0,
+                   SET state = 'ready', available_at = clock_timestamp(), attempts = 0, failures = 0, gesture = %s,
                        claim_token = '', lease_until = NULL, waits_for = '', failure_state = '', error = ''
                  WHERE {condition} AND state = ANY(%s) AND tenant_id = %s
              RETURNING id, tenant_id, trace_id)
@@ -177,7 +196,7 @@ def _wake(condition: str, params: list[Any], *states: str) -> int:
                SET state = 'running', failure_state = '', ended_at = NULL
               FROM woken WHERE trace.id = woken.trace_id AND trace.tenant_id = woken.tenant_id
             """,  # noqa: S608 - conditions are ours, values are parameters
-            [*params, list(states or ("waiting",)), IN_SCOPE],
+            [current_gesture(), *params, list(states or ("waiting",)), IN_SCOPE],
         )
         count = cursor.rowcount
     if count:
@@ -198,13 +217,13 @@ WITH begun AS (
             '', false, %(simulated)s)
 ), stepped AS (
     INSERT INTO governance_loopstep (id, tenant_id, trace_id, stage, state, attempts, failures, max_attempts,
-                                     claim_token, waits_for, failure_state, error, output)
-    VALUES (%(step)s, %(tenant)s, %(id)s, %(first)s, 'ready', 0, 0, 5, '', '', '', '', '{}')
+                                     claim_token, waits_for, failure_state, error, output, gesture)
+    VALUES (%(step)s, %(tenant)s, %(id)s, %(first)s, 'ready', 0, 0, 5, '', '', '', '', '{}', %(gesture)s)
 ), told AS (
-    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, simulated,
-                                      details)
+    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, gesture,
+                                      simulated, details)
     VALUES (%(event_id)s, %(tenant)s, %(id)s, %(event_type)s, %(event_stage)s, %(event_headline)s,
-            %(event_subject)s, %(event_actor)s, %(simulated)s, %(event_details)s::jsonb)
+            %(event_subject)s, %(event_actor)s, %(gesture)s, %(simulated)s, %(event_details)s::jsonb)
 )
 SELECT pg_notify(%(channel)s, '')
 """
@@ -227,7 +246,8 @@ WITH landed AS (
            CASE WHEN state IN ('done', 'failed', 'dead') THEN clock_timestamp() END AS ended_at
       FROM jsonb_to_recordset(%(steps)s::jsonb) AS step(
            id text, tenant text, trace text, stage text, is_new boolean, state text, attempts int, failures int,
-           waits_for text, failure_state text, error text, output jsonb, lease float8, available float8)
+           waits_for text, failure_state text, error text, output jsonb, gesture text, lease float8,
+           available float8)
 ), stepped AS (
     UPDATE governance_loopstep step
        SET state = landed.state, waits_for = landed.waits_for, failure_state = landed.failure_state,
@@ -239,17 +259,18 @@ WITH landed AS (
       FROM landed WHERE NOT is_new AND step.id = landed.id AND step.tenant_id = landed.tenant
 ), begun AS (
     INSERT INTO governance_loopstep (id, tenant_id, trace_id, stage, state, attempts, failures, max_attempts,
-                                     lease_until, claim_token, waits_for, failure_state, error, output, finished_at)
+                                     lease_until, claim_token, waits_for, failure_state, error, output, gesture,
+                                     finished_at)
     SELECT id, tenant, trace, stage, state, attempts, failures, 5,
-           held_until, held_by, waits_for, failure_state, error, output, ended_at
+           held_until, held_by, waits_for, failure_state, error, output, gesture, ended_at
       FROM landed WHERE is_new
 ), told AS (
-    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, simulated,
-                                      details)
-    SELECT id, tenant, trace, type, stage, headline, subject, actor, false, details
+    INSERT INTO governance_loopevent (id, tenant_id, trace_id, type, stage, headline, subject, actor, gesture,
+                                      simulated, details)
+    SELECT id, tenant, trace, type, stage, headline, subject, actor, gesture, false, details
       FROM jsonb_to_recordset(%(events)s::jsonb) AS event(
            id text, tenant text, trace text, type text, stage text, headline text, subject text, actor text,
-           details jsonb)
+           gesture text, details jsonb)
 )
 UPDATE governance_looptrace trace
    SET state = now.state,

@@ -67,7 +67,9 @@ class Record:
         details = {"stage": work.stage, "error": cause, "failures": failures}
         self._tell(work, [Told(kind, headline, "", details)])
         facts = {"stage": work.stage, "cause": cause}
-        self._entries.append(ledger.Entry(f"loop.{kind}", work.trace_id, LOOP, "", facts))
+        self._entries.append(
+            ledger.Entry(f"loop.{kind}", work.trace_id, LOOP, facts=facts, gesture=work.gesture)
+        )
         self._step(work, LoopStep.State.DEAD if is_dead else LoopStep.State.READY, work.facts)
         self._steps[-1] |= {"failures": failures, "available": wait, "error": cause}
         self._trace(work, LoopTrace.State.DEAD if is_dead else LoopTrace.State.RUNNING)
@@ -128,6 +130,7 @@ class Record:
                 "failure_state": "",
                 "error": "",
                 "output": output,
+                "gesture": work.gesture,
                 "lease": queue.LEASE_SECONDS,
                 "available": 0.0,
             }
@@ -155,6 +158,7 @@ class Record:
                 "headline": told.headline[:300],
                 "subject": told.subject,
                 "actor": str(LOOP),
+                "gesture": work.gesture,
                 "details": told.details,
             }
             for told in story
@@ -189,4 +193,6 @@ def _entry(work: Work, outcome: Outcome) -> ledger.Entry:
         facts["subject"] = subject
     if failure_state := getattr(outcome, "failure_state", ""):
         facts["failure_state"] = str(failure_state)
-    return ledger.Entry(f"loop.{work.stage}", work.trace_id, LOOP, "", facts)
+    return ledger.Entry(
+        f"loop.{work.stage}", work.trace_id, LOOP, facts=facts, gesture=work.gesture
+    )

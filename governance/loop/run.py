@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 
 from .. import heartbeats
 from ..database.tenancy import tenant_scope
+from ..gestures import caused_by
 from ..models import FailureState, LoopStep
 from . import queue
 from .bridges import Bridge, Outcome, Wait, Work, bridges
@@ -127,7 +128,8 @@ def _ask(token: str, bridge: Bridge, work: Work) -> Work | None:
     if bridge.ask is None:
         raise RuntimeError(f"{bridge.name} wants to ask and has no way to.")
     heartbeats.alive(busy_seconds=request["seconds"])
-    answer = bridge.ask(work, request["request"])
+    with caused_by(work.gesture):
+        answer = bridge.ask(work, request["request"])
     facts = {name: value for name, value in work.facts.items() if name != "ask"}
     return replace(work, facts=facts, answer=answer)
 
@@ -160,7 +162,9 @@ def _outcomes(stage: str, works: Sequence[Work], *, is_off: bool) -> Mapping[str
             "Waits: this part of the loop is switched off.",
         )
         return {work.step_id: waits for work in works}
-    return within(LANDS_WITHIN_SECONDS, bridges()[stage].land, works)
+    # What no bridge says is one step's own (several failures confirm a policy) is the last one's doing.
+    with caused_by(works[-1].gesture):
+        return within(LANDS_WITHIN_SECONDS, bridges()[stage].land, works)
 
 
 def _record_failure(token: str, work: Work, error: Exception) -> None:

@@ -85,6 +85,7 @@ def _release(tenant_id: str, step_id: str) -> int:
         step.stage,
         step.output,
         step.attempts,
+        gesture=step.gesture,
     )
     # The first claim is made in company: whoever died then may have died of a neighbour.
     alone = step.attempts > 1

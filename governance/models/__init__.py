@@ -3,7 +3,14 @@
 from .checkpoints import Checkpoint
 from .heartbeats import Heartbeat
 from .identity import Agent, Run
-from .ledger import LedgerEntry
+from .ledger import (
+    LedgerEntry,
+    LedgerLeaf,
+    LedgerMark,
+    LedgerNode,
+    LedgerNote,
+    LedgerPayload,
+)
 from .modes import Bypass, ServerMode
 from .people import Account, Membership, Role, Settings, Tenant, User
 from .requests import IdempotentRequest
@@ -22,6 +29,11 @@ __all__ = [
     "Heartbeat",
     "IdempotentRequest",
     "LedgerEntry",
+    "LedgerLeaf",
+    "LedgerMark",
+    "LedgerNode",
+    "LedgerNote",
+    "LedgerPayload",
     "LoopEvent",
     "LoopStep",
     "LoopTrace",

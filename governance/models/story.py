@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..database.fields import AppendOnly, TenantForeignKey, TenantModel
-from ..ids import IdField
+from ..ids import ID_LENGTH, IdField
 
 
 class Stage(models.TextChoices):
@@ -123,6 +123,9 @@ class LoopStep(TenantModel):
     )
     error = models.TextField(blank=True, editable=False)
     output: models.JSONField[Any, Any] = models.JSONField(default=dict, editable=False)
+    gesture = models.CharField(
+        max_length=ID_LENGTH, blank=True, editable=False, help_text="What made it ready."
+    )
     finished_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
@@ -184,6 +187,7 @@ class LoopEvent(AppendOnly):
         max_length=60, blank=True, help_text="The id of the record it tells of."
     )
     actor = models.CharField(max_length=80)
+    gesture = models.CharField(max_length=ID_LENGTH, blank=True)
     simulated = models.BooleanField(default=False)
     details: models.JSONField[Any, Any] = models.JSONField(default=dict)
 
@@ -193,6 +197,7 @@ class LoopEvent(AppendOnly):
             models.Index(fields=["tenant", "trace", "seq"], name="event_of_trace"),
             models.Index(fields=["tenant", "type", "created_at"], name="event_of_type"),
             models.Index(fields=["tenant", "seq"], name="event_order"),
+            models.Index(fields=["tenant", "gesture"], name="event_gesture"),
         ]
 
     def __str__(self) -> str:

@@ -184,7 +184,8 @@ class RecordAdmin(ModelAdmin):
         """An id is looked up by its index; anything else is searched for in ``search_fields``."""
         term = search_term.replace("\x00", "").strip()
         if ID.fullmatch(term):
-            return queryset.filter(pk=term), False
+            is_gesture = term.startswith("ges_") and "=gesture" in self.search_fields
+            return queryset.filter(**{"gesture" if is_gesture else "pk": term}), False
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, term)
         return found
 

@@ -42,6 +42,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Steps", "stairs", "governance_loopstep"),
             ("Events", "event_note", "governance_loopevent"),
             ("Ledger", "menu_book", "governance_ledgerentry"),
+            ("Signed notes", "signature", "governance_ledgernote"),
         ),
     ),
     (

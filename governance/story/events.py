@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..actors import Actor
+from ..gestures import current_gesture
 from ..models import LoopEvent
 from .live import publish_after_commit
 
@@ -28,6 +29,7 @@ def tell(
         headline=headline[:300],
         subject=subject,
         actor=str(actor),
+        gesture=current_gesture(),
         details=details or {},
         simulated=simulated,
     )

@@ -62,6 +62,7 @@ def entry(event: LoopEvent) -> dict[str, Any]:
         "is_milestone": event.is_milestone,
         "subject": event.subject or None,
         "actor": event.actor,
+        "gesture": event.gesture or None,
         "simulated": event.simulated,
         "details": event.details,
     }

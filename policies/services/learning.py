@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 
 from governance import tenants
 from governance.database.compiled import compiled
+from governance.gestures import caused_by
 from incidents.models import Incident
 from policies import rules
 from policies.models import Evidence, Policy
@@ -35,7 +36,7 @@ FURTHEST_FIRST = (Policy.State.ACTIVE, Policy.State.PENDING, Policy.State.SHADOW
 class Case:
     """One failure that a policy is wanted for: an incident, its story, its pattern and what was done about it.
 
-    ``incident`` with its agent and run saves reading it again.
+    ``incident`` with its agent and run saves reading it again; ``gesture`` is what caused the failure to be told.
     """
 
     incident_id: str
@@ -43,6 +44,7 @@ class Case:
     pattern_id: str
     recovery_id: str
     incident: Incident | None = None
+    gesture: str = ""
 
 
 class How(StrEnum):
@@ -123,7 +125,9 @@ def _learn(
     )
     stored = Stored()
     for case in wanting:
-        lesson = _draft(case, seen[case.incident_id], recoveries[case.recovery_id], held, stored)
+        recovery = recoveries[case.recovery_id]
+        with caused_by(case.gesture):
+            lesson = _draft(case, seen[case.incident_id], recovery, held, stored)
         lessons[case.trace_id] = lesson
         if lesson.policy and lesson.policy not in held:
             held.append(lesson.policy)

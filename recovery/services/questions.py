@@ -14,8 +14,10 @@ from ..models import Recovery
 TYPE = Checkpoint.Type.APPROVE_RECOVERY
 
 
-def ask_people(recoveries: Mapping[str, Recovery]) -> dict[str, Checkpoint]:
-    """Ask about each recovery, in a question of its own; by its trace's id, as the recoveries are given."""
+def ask_people(
+    recoveries: Mapping[str, Recovery], gestures: Mapping[str, str]
+) -> dict[str, Checkpoint]:
+    """Ask about each recovery, in a question of its own; by its trace's id, as recoveries and gestures are given."""
     questions = [
         checkpoints.question(
             TYPE,
@@ -28,7 +30,7 @@ def ask_people(recoveries: Mapping[str, Recovery]) -> dict[str, Checkpoint]:
         )
         for trace_id, recovery in recoveries.items()
     ]
-    return dict(zip(recoveries, checkpoints.open_all(questions), strict=True))
+    return dict(zip(recoveries, checkpoints.open_all(questions, gestures), strict=True))
 
 
 def pending(recovery_id: str) -> Checkpoint | None:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from catalog.models import PatternMatch
 from governance.actors import LOOP
 from governance.database.inserts import insert
+from governance.gestures import caused_by
 
 from .. import llm
 from ..actions import DIRECTIVES, ActionKind
@@ -30,10 +31,12 @@ class Suggested:
     ask_model: set[str] = field(default_factory=set)
 
 
-def suggest_recoveries(matches: Sequence[PatternMatch], said: Mapping[str, Any]) -> Suggested:
+def suggest_recoveries(
+    matches: Sequence[PatternMatch], said: Mapping[str, Any], gestures: Mapping[str, str]
+) -> Suggested:
     """Write one recovery for each of these matches, which have none; with their incidents and patterns.
 
-    `said` is what the model answered, by match id. A recovery is applied at once where the same directive is in
+    `said` is what the model answered, `gestures` what caused the failures to be told, by match id. A recovery is applied at once where the same directive is in
     force already, or where its pattern allows that and we are sure; the others are suggested, and say nothing
     about whether a person will be asked. Webhooks to be called without asking are left approved.
     """
@@ -41,7 +44,8 @@ def suggest_recoveries(matches: Sequence[PatternMatch], said: Mapping[str, Any])
         return Suggested()
     grounds, suggested = gather(matches), Suggested()
     for match in matches:
-        recovery = _recovery(match, grounds, said.get(match.id))
+        with caused_by(gestures.get(match.id, "")):
+            recovery = _recovery(match, grounds, said.get(match.id))
         if recovery is None:
             suggested.ask_model.add(match.id)
         else:

@@ -13,6 +13,7 @@ from governance import ledger
 from governance.actors import Actor
 from governance.database.compiled import compiled
 from governance.database.inserts import insert
+from governance.gestures import caused_by
 from governance.models import Checkpoint, FailureState, Stage
 from governance.story.events import tell
 from incidents.models import Incident
@@ -34,7 +35,7 @@ class Need:
     """One incident whose active policy may ask for an adjustment.
 
     ``override_id`` is the question that was asked for it before, ``accepts`` the rolled-back adjustment that a
-    person has seen before trying again.
+    person has seen before trying again, ``gesture`` what made its step ready.
     """
 
     incident: Incident
@@ -42,6 +43,7 @@ class Need:
     trace_id: str
     override_id: str = ""
     accepts: str = ""
+    gesture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def adjust_routing(needs: Sequence[Need]) -> list[Result]:
             results.append(Adjusted(adjustment, proposal, is_new=False))
         else:
             opening = opening or _Opening.begin(needs, [p for p in proposals if p])
-            results.append(opening.settle(need, proposal))
+            with caused_by(need.gesture):
+                results.append(opening.settle(need, proposal))
     _keep_evidence(needs, results)
     return results
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from governance import ledger
+from governance.actors import COMMAND
 from governance.database.fields import TenantModel
 from governance.database.tenancy import tenant_scope
+from governance.gestures import new_gesture
+from governance.ledger.erasure import private_of
 from governance.models import (
     ApiToken,
     Checkpoint,
     LedgerEntry,
+    LoopEvent,
+    LoopStep,
     Membership,
     Role,
     Settings,
@@ -96,8 +103,40 @@ def test_a_verb_asks_why_and_then_does_it(visit: Visit, acme: Tenant):
     with tenant_scope(acme.id):
         incident.refresh_from_db()
         entry = LedgerEntry.objects.get(kind="incident.resolved")
+        assert private_of(entry) == {"reason": "fixed by hand"}
     assert incident.state == Incident.State.RESOLVED
-    assert b"fixed by hand" in bytes(entry.body)
+
+
+def test_an_admin_erases_what_was_said_and_a_reviewer_may_not(visit: Visit, acme: Tenant):
+    entry = LedgerEntry.objects.get(
+        pk=ledger.append("test.said", "sub_1", actor=COMMAND, reason="Rosa Khan wants it")
+    )
+    erase = address(LedgerEntry, "do", entry.pk, "erase")
+    page = visit("viewer").get(address(LedgerEntry, "change", entry.pk)).content.decode()
+    assert "reason: Rosa Khan wants it" in page
+    assert visit("reviewer", "rita").post(erase, {"reason": "no"}).status_code == 403
+    boss = visit("admin", "anna")
+    assert boss.post(erase, {"reason": "she asked", "id": entry.pk}).status_code == 302
+    page = boss.get(address(LedgerEntry, "change", entry.pk)).content.decode()
+    assert "Rosa" not in page
+    assert "nothing, or it was erased" in page
+
+
+def test_what_one_gesture_caused_is_found_by_its_id(visit: Visit, acme: Tenant):
+    with new_gesture() as made:
+        factories.incident("mine")
+    factories.incident("another")
+    client = visit("viewer")
+    for model in (LedgerEntry, LoopEvent, LoopStep):
+        with tenant_scope(acme.id):
+            mine = list(model.objects.filter(gesture=made))
+            others = list(model.objects.exclude(gesture=made))
+        page = client.get(f"{address(model, 'changelist')}?q={made}").content.decode()
+        assert mine
+        assert others
+        # In addresses the admin writes an underscore out.
+        assert all(quote(each.pk) in page for each in mine), model
+        assert not any(quote(each.pk) in page for each in others), model
 
 
 def test_a_viewer_is_offered_no_verb(visit: Visit):
