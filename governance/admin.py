@@ -30,8 +30,7 @@ from .loop import verbs as loop
 from .loop.bridges import bridges
 from .models import Checkpoint, LoopStep, LoopTrace, Membership, Role, User
 from .models.switches import WHOLE_LOOP
-from .screens import ledger_admin as ledger_admin  # registers the ledger's pages
-from .screens import modes_admin
+from .screens import ledger_admin, modes_admin  # noqa: F401 - importing registers pages
 from .screens.admin_base import (
     BADGES,
     EvidenceAdmin,

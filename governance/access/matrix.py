@@ -56,6 +56,9 @@ READ = Right(
 )
 REPORT_HARM = Right("report harm", "Say that a policy did harm.", Role.VIEWER, agents=True)
 OVERSEE = Right("oversee governance", "See switches and who may do what.", Role.VIEWER)
+READ_LEDGER = Right(
+    "read the ledger", "Entries, what was said in private, receipts, signed notes.", Role.VIEWER
+)
 DECIDE = Right("decide checkpoints", "Approve or reject what others asked for.", Role.REVIEWER)
 HANDLE_INCIDENTS = Right("handle incidents", "Acknowledge, resolve and reopen them.", Role.REVIEWER)
 HANDLE_RECOVERIES = Right(
@@ -92,6 +95,7 @@ STOP_AGENTS = Right(
 MANAGE_SETTINGS = Right("change settings", "What the tenant decided for itself.", Role.ADMIN)
 MANAGE_MEMBERS = Right("manage members", "Give others a role, or take it away.", Role.ADMIN)
 MANAGE_TOKENS = Right("revoke tokens", "Anybody's, for good.", Role.ADMIN)
+ERASE = Right("erase what was said", "A reason in the ledger, for good.", Role.ADMIN)
 READ_SECRETS = Right("read the webhook secret", "To give it to receivers.", Role.ADMIN)
 RUN_SERVER = Right(
     "run the server", "Tenants, people, switches that hold for all of them.", server=True
@@ -102,6 +106,7 @@ MATRIX = (
     READ,
     REPORT_HARM,
     OVERSEE,
+    READ_LEDGER,
     DECIDE,
     HANDLE_INCIDENTS,
     HANDLE_RECOVERIES,
@@ -119,6 +124,7 @@ MATRIX = (
     MANAGE_SETTINGS,
     MANAGE_MEMBERS,
     MANAGE_TOKENS,
+    ERASE,
     READ_SECRETS,
     RUN_SERVER,
 )

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from .. import ledger, models
+from ..access.matrix import ERASE
 from ..ledger.erasure import private_of
 from ..ledger.receipts import latest_note
-from ..models import Role
 from .admin_base import EvidenceAdmin, GlobalAdmin, Verb
 
 
@@ -49,7 +49,7 @@ class LedgerEntryAdmin(HashedAdmin):
             "erase",
             "Erase what was said",
             ledger.erase,
-            role=Role.ADMIN,
+            right=ERASE,
             is_grave=True,
             in_bulk=False,
             when=lambda entry: private_of(entry) is not None,
