@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from governance.actors import Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
+from governance.ledger.erasure import private_of
 from governance.models import Agent, LedgerEntry, Run, Settings, Tenant
 from governance.modes.stopping import let_go_on, stop
 from governance.refusals import Invalid
@@ -32,9 +33,9 @@ Api = Callable[..., APIClient]
 
 
 def entries(kind: str) -> list[dict[str, Any]]:
-    """What the ledger tells of one kind, oldest first."""
+    """What the ledger tells of one kind, oldest first, with what people said."""
     return [
-        json.loads(bytes(entry.body))
+        json.loads(bytes(entry.body)) | (private_of(entry) or {})
         for entry in LedgerEntry.objects.filter(kind=kind).order_by("id")
     ]
 
