@@ -195,6 +195,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "governance.expire_checkpoints",
         "schedule": timedelta(minutes=1),
     },
+    # The sweeper does it every second, and truth needs neither: a bypass is over when its time is.
+    "close bypasses": {"task": "governance.tend_bypasses", "schedule": timedelta(minutes=1)},
     "forget old requests": {"task": "governance.forget_requests", "schedule": timedelta(hours=1)},
     "weigh graduation": {
         "task": "policies.re_evaluate_graduation",
@@ -248,6 +250,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentCategory": "incidents.models.Incident.Category",
         "LoopState": "governance.models.LoopTrace.State",
         "CheckpointState": "governance.models.Checkpoint.State",
+        "BypassState": "governance.models.Bypass.State",
         "RecoveryState": "recovery.models.Recovery.State",
         "RecoverySource": "recovery.models.Recovery.Source",
         "RecoveryKind": "recovery.models.ActionKind",

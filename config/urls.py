@@ -13,7 +13,7 @@ from rest_framework.routers import SimpleRouter
 from catalog.api import PatternViewSet
 from governance.access.matrix import LOOK_IN
 from governance.access.spine import spine
-from governance.api import ground, loop, operations, streams
+from governance.api import bypasses, ground, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
 from policies.api import graduation, guard, policies, preventions, regrets
@@ -91,6 +91,10 @@ OPERATIONS = [
     route("ops/state", operations.StateView.as_view(), "state"),
     route("ops/agent-stop", operations.AgentStopView.as_view(), "agent-stop"),
     route("ops/degraded", operations.DegradedView.as_view(), "degraded"),
+    route("ops/bypass", bypasses.BypassesView.as_view(), "bypasses"),
+    route("ops/bypass/{id}", bypasses.BypassView.as_view(), "bypass"),
+    route("ops/bypass/{id}/confirm", bypasses.ConfirmBypassView.as_view(), "bypass-confirm"),
+    route("ops/bypass/{id}/end", bypasses.EndBypassView.as_view(), "bypass-end"),
     route("ops/switches", ground.SwitchesView.as_view(), "switches"),
     route("routing/weights", RouteView.as_view(), "weights"),
 ]

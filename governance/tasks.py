@@ -14,6 +14,7 @@ from .access.requests import forget_old
 from .database.tenancy import tenant_scope
 from .loop.sweep import sweep_once
 from .models import Stage, Tenant
+from .modes import bypassing
 
 log = logging.getLogger("antibody.loop")
 
@@ -48,6 +49,11 @@ def expire_checkpoints() -> int:
     # The most frequent of the tasks that beat sends: where it comes, beat and a worker are at work.
     heartbeats.note(heartbeats.SCHEDULER, SCHEDULED_SECONDS)
     return for_every_tenant(checkpoints.expire_due)
+
+
+@shared_task(name="governance.tend_bypasses")
+def tend_bypasses() -> int:
+    return bypassing.tend()
 
 
 @shared_task(name="governance.forget_requests")

@@ -92,6 +92,14 @@ STOP_AGENTS = Right(
     "One or all of them; say that the product is degraded; and take either back.",
     Role.OPERATOR,
 )
+GOVERN_AGAIN = Right(
+    "govern again", "End a bypass, or take back one that was asked for.", Role.OPERATOR
+)
+BYPASS = Right(
+    "bypass governance",
+    "Ask to govern nothing for at most an hour; confirm what another asked.",
+    Role.ADMIN,
+)
 MANAGE_SETTINGS = Right("change settings", "What the tenant decided for itself.", Role.ADMIN)
 MANAGE_MEMBERS = Right("manage members", "Give others a role, or take it away.", Role.ADMIN)
 MANAGE_TOKENS = Right("revoke tokens", "Anybody's, for good.", Role.ADMIN)
@@ -121,6 +129,8 @@ MATRIX = (
     REHEARSE,
     SWITCH,
     STOP_AGENTS,
+    GOVERN_AGAIN,
+    BYPASS,
     MANAGE_SETTINGS,
     MANAGE_MEMBERS,
     MANAGE_TOKENS,

@@ -17,6 +17,7 @@ from .wanted import APP_LOGIN, OWNER_LOGIN, SYSTEM_ROLE, Rule, tenant_models
 
 # Functions that look across tenants, and why each may. They belong to a role that cannot log in.
 DEFINER_FUNCTIONS = {
+    "antibody_bypasses_to_tend": "the sweeper finds bypasses that are over or wait; answers the ids of tenants",
     "antibody_claim_steps": "a worker takes whatever is ready, whoever's it is; answers what the claim needs",
     "antibody_erase_payload": "an admin's erasure, in the tenant in scope only: nothing else may delete evidence",
     "antibody_expired_steps": "the sweeper finds what was abandoned; answers the ids of tenant and step",

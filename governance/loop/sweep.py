@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from .. import heartbeats
 from ..database.tenancy import tenant_scope
 from ..models import LoopStep
+from ..modes import bypassing
 from . import queue
 from .bridges import Work
 from .run import give_back, run_ready
@@ -119,6 +120,7 @@ def _listen(listener: psycopg.Connection[Any], leaving: threading.Event) -> None
             run_ready()
         else:
             sweep_once()
+            bypassing.tend()
             swept = time.monotonic()
         woken = bool(list(listener.notifies(timeout=0)))
         if woken:

@@ -153,7 +153,7 @@ UNION ALL
 SELECT 'bypass', id, reason, requested_by, confirmed_at, minutes, state, confirmed_by, expires_at, ends_at
   FROM governance_bypass
  WHERE tenant_id = %(tenant)s AND state IN ('requested', 'confirmed', 'active')
-   AND CASE state WHEN 'requested' THEN expires_at ELSE ends_at END > now()
+   AND CASE state WHEN 'requested' THEN expires_at ELSE ends_at END > statement_timestamp()
 UNION ALL
 SELECT 'degraded_everywhere', '', reason, by, since, 0, '', '', NULL, NULL
   FROM governance_servermode WHERE name = 'degraded' AND "on"

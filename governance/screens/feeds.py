@@ -157,7 +157,8 @@ def state(seen: Seen, membership: Membership) -> list[str]:
 
 def operations(seen: Seen, membership: Membership) -> list[str]:
     """Follow the modes."""
-    return _changed(seen, membership, "_modes", standing=standing(membership))
+    me = f"user:{membership.user_id}"
+    return _changed(seen, membership, "_modes", standing=standing(membership), me=me)
 
 
 def nothing(seen: Seen, membership: Membership) -> list[str]:

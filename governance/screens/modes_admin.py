@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
 from .. import models
-from ..access.matrix import STOP_AGENTS
+from ..access.matrix import BYPASS, GOVERN_AGAIN, STOP_AGENTS
 from ..actors import Actor
 from ..models import Agent, Settings
+from ..models.modes import LONGEST_BYPASS_MINUTES
+from ..modes import bypassing
 from ..modes.degrading import set_degraded, set_degraded_everywhere
 from ..modes.stopping import let_go_on, stop
-from .admin_base import GlobalAdmin, RecordAdmin, Verb
-from .people import actor_of
+from .admin_base import GlobalAdmin, RecordAdmin, Verb, in_states
+from .people import actor_of, names_of
 
 
 def stop_all(settings: Settings, *, actor: Actor, reason: str) -> None:
     """Stop every agent of the tenant."""
     stop(None, actor=actor, reason=reason)
+
+
+def ask_bypass(settings: Settings, *, actor: Actor, reason: str, minutes: int) -> None:
+    """Ask to govern nothing for a while."""
+    bypassing.ask(minutes=minutes, actor=actor, reason=reason)
 
 
 def let_all_go_on(settings: Settings, *, actor: Actor, reason: str) -> None:
@@ -79,6 +87,20 @@ SETTINGS_VERBS = (
         in_bulk=False,
         when=lambda settings: settings.degraded,
     ),
+    Verb(
+        "bypass",
+        "Ask to stop governing",
+        ask_bypass,
+        text="Nothing happens until a second person confirms it. Then every action is allowed until it ends.",
+        right=BYPASS,
+        is_grave=True,
+        in_bulk=False,
+        fields={
+            "minutes": forms.IntegerField(
+                min_value=1, max_value=LONGEST_BYPASS_MINUTES, help_text="1 to 60"
+            )
+        },
+    ),
 )
 
 
@@ -116,6 +138,35 @@ class BypassAdmin(RecordAdmin):
 
     list_display = ("__str__", "state_badge", "minutes", "requested_by", "confirmed_by", "when")
     list_filter = ("state",)
+    verbs = (
+        Verb(
+            "confirm",
+            "Confirm: stop governing",
+            bypassing.confirm,
+            text="Every action of every agent is allowed until it ends. Somebody else asked for it.",
+            right=BYPASS,
+            needs_reason=False,
+            is_grave=True,
+            in_bulk=False,
+            when=in_states("requested"),
+        ),
+        Verb(
+            "end",
+            "Govern again",
+            bypassing.finish,
+            text="Ends it, or takes it back before it is in force.",
+            right=GOVERN_AGAIN,
+            in_bulk=False,
+            when=in_states(*models.Bypass.LIVE),
+        ),
+    )
+
+    def facts_of(self, record: models.Bypass) -> dict[str, Any]:
+        return {
+            "minutes": record.minutes,
+            "why": record.reason,
+            "asked_by": names_of([record.requested_by])[record.requested_by],
+        }
 
 
 def register() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from ..access.matrix import OVERSEE, STOP_AGENTS
+from ..access.matrix import BYPASS, GOVERN_AGAIN, OVERSEE, STOP_AGENTS
 from ..actors import Actor
-from ..models import Agent
+from ..models import Agent, Bypass
+from ..modes import bypassing
 from ..modes.degrading import set_degraded
 from ..modes.stopping import let_go_on, stop
 from ..refusals import Conflict, Refusal
@@ -26,32 +29,76 @@ class UnknownName(Conflict):
 @page(OVERSEE)
 def index(request: HttpRequest) -> HttpResponse:
     """The modes, who turned them and why."""
-    return render(request, "governance/operations.html")
+    return render(request, "governance/operations.html", {"me": str(actor_of(request))})
 
 
 @page(STOP_AGENTS, methods=("POST",))
 def turn(request: HttpRequest, mode: str, to: str) -> HttpResponse:
     """Turn a mode on or off: agent-stop or degraded."""
-    actor, reason = actor_of(request), request.POST.get("reason", "")
+    on, name = to == "on", request.POST.get("agent")
+
+    def verb(actor: Actor, reason: str) -> None:
+        if mode == "degraded":
+            set_degraded(on=on, actor=actor, reason=reason)
+        else:
+            _turn_stop(name, on=on, actor=actor, reason=reason)
+
+    return _do(request, verb)
+
+
+@page(BYPASS, methods=("POST",))
+def ask_bypass(request: HttpRequest) -> HttpResponse:
+    """Ask to govern nothing for a while; nothing happens before a second person confirms it."""
+    minutes = request.POST.get("minutes", "")
+    return _do(
+        request,
+        lambda actor, reason: bypassing.ask(
+            minutes=int(minutes) if minutes.isascii() and minutes.isdigit() else 0,
+            actor=actor,
+            reason=reason,
+        ),
+    )
+
+
+@page(BYPASS, methods=("POST",))
+def confirm_bypass(request: HttpRequest, bypass_id: str) -> HttpResponse:
+    """The second person's yes."""
+    bypass = _locate(bypass_id)
+    return _do(request, lambda actor, reason: bypassing.confirm(bypass, actor=actor, reason=reason))
+
+
+@page(GOVERN_AGAIN, methods=("POST",))
+def end_bypass(request: HttpRequest, bypass_id: str) -> HttpResponse:
+    """Govern again, or take back what is not in force yet."""
+    bypass = _locate(bypass_id)
+    return _do(request, lambda actor, reason: bypassing.finish(bypass, actor=actor, reason=reason))
+
+
+def _locate(bypass_id: str) -> Bypass:
+    found = Bypass.objects.filter(pk=bypass_id).first()
+    if found is None:
+        raise Http404("There is no such bypass.")
+    return found
+
+
+def _do(request: HttpRequest, verb: Callable[[Actor, str], object]) -> HttpResponse:
+    """Call a verb for the signed-in person; say how it stands then, or why it was not done."""
     try:
         with transaction.atomic():
-            if mode == "degraded":
-                set_degraded(on=to == "on", actor=actor, reason=reason)
-            else:
-                _turn_stop(request.POST.get("agent"), on=to == "on", actor=actor, reason=reason)
+            verb(actor_of(request), request.POST.get("reason", ""))
     except Refusal as refusal:
-        return refused(request, refusal)
-    return turned(request)
+        return _refused(request, refusal)
+    return _turned(request)
 
 
-def turned(request: HttpRequest) -> HttpResponse:
+def _turned(request: HttpRequest) -> HttpResponse:
     """How it stands now: the part of the page for HTMX, the whole page for a browser without scripts."""
     if not is_htmx(request):
         return redirect("console:operations")
     return render(request, "governance/_modes.html", _now(request))
 
 
-def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+def _refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """Say why it was not done, beside how it stands."""
     if not is_htmx(request):
         return refuse(request, "That was not done", str(refusal), status=refusal.status)
@@ -70,4 +117,4 @@ def _turn_stop(name: str | None, *, on: bool, actor: Actor, reason: str) -> None
 
 def _now(request: HttpRequest) -> dict[str, object]:
     # Read anew: a page's own copy may be older than what was just done.
-    return {"standing": standing(request.membership)}  # type: ignore[attr-defined]
+    return {"standing": standing(request.membership), "me": str(actor_of(request))}  # type: ignore[attr-defined]

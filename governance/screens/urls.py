@@ -29,6 +29,15 @@ urlpatterns = [
     re_path(
         r"^operations/(?P<mode>agent-stop|degraded)/(?P<to>on|off)/?$", operations.turn, name="mode"
     ),
+    re_path(r"^operations/bypass/?$", operations.ask_bypass, name="ask_bypass"),
+    re_path(
+        rf"^operations/bypass/(?P<bypass_id>{ID})/confirm/?$",
+        operations.confirm_bypass,
+        name="confirm_bypass",
+    ),
+    re_path(
+        rf"^operations/bypass/(?P<bypass_id>{ID})/end/?$", operations.end_bypass, name="end_bypass"
+    ),
     re_path(r"^switches/?$", switches.index, name="switches"),
     re_path(r"^switches/(?P<name>[a-z_]+)/(?P<to>on|off)/?$", switches.turn, name="turn"),
     re_path(r"^tenant/?$", switches.choose_tenant, name="tenant"),

@@ -69,10 +69,12 @@ def decide(
     """
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
     revision, modes = policy_set.revision(), current()
-    run = _known_run(action) or _first_seen(action, revision, modes, actor)
+    known = _known_run(action)
+    is_new_run = known is None or known.refused
+    run = known or _first_seen(action, revision, modes, actor)
     if run.refused and modes.may_begin(run.agent):
         identity.begin_after_all(run, policy_set=str(revision))
-    rules, ruling = _rule_on(action, run, revision, modes)
+    rules, ruling = _rule_on(action, run, revision, modes, is_new_run=is_new_run)
     decision = _record(action, run, ruling, revision, modes, actor)
     if ruling.is_denied_anyway and rules is not None:
         blockers = [
@@ -95,10 +97,10 @@ def simulate(
     """What ``decide`` would answer, without any effect: no record, no agent or run made known, nothing counted."""
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
     modes = current()
-    run = _known_run(action) or _imagined(action, modes.settings)
-    # A run that is not known, or was refused, would begin with this action if it may.
-    run.refused = (run._state.adding or run.refused) and not modes.may_begin(run.agent)  # noqa: SLF001 - not saved yet
-    _, ruling = _rule_on(action, run, policy_set.revision(), modes)
+    known = _known_run(action)
+    is_new_run = known is None or known.refused
+    run = known or _imagined(action, modes.settings)
+    _, ruling = _rule_on(action, run, policy_set.revision(), modes, is_new_run=is_new_run)
     return _answer(None, action, run.agent, ruling, modes.settings)
 
 
@@ -113,7 +115,7 @@ def _imagined(action: Action, settings: Settings) -> Run:
 
 
 def _rule_on(
-    action: Action, run: Run, revision: int, modes: Modes
+    action: Action, run: Run, revision: int, modes: Modes, *, is_new_run: bool
 ) -> tuple[Ruleset | None, Ruling]:
     # Before anything else is read: what was stopped stays so where no policy can be read.
     if (why := modes.stop_of(run.agent)) is not None:
@@ -122,7 +124,7 @@ def _rule_on(
         rules = ruleset.current(revision)
     except PoliciesUnavailable:
         log.exception("no policies: everything is denied")
-        return None, under(unavailable(), modes, is_new_run=run.refused)
+        return None, under(unavailable(), modes, is_new_run=is_new_run)
     about = [
         rule
         for rule in rules.about(action.tool, action.agent)
@@ -130,7 +132,7 @@ def _rule_on(
         if run.simulated or not rule.is_simulated
     ]
     said = judge(action, about, default_verdict=modes.settings.default_verdict)
-    return rules, under(said, modes, is_new_run=run.refused)
+    return rules, under(said, modes, is_new_run=is_new_run)
 
 
 def _known_run(action: Action) -> Run | None:

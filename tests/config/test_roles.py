@@ -20,10 +20,11 @@ from config.doors import Door, doors
 from config.roles import page, unopened
 from governance import checkpoints
 from governance.access.matrix import MANAGE_MEMBERS, MATRIX, RUN_SERVER, Right
-from governance.actors import LOOP
+from governance.actors import LOOP, Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.loop.verbs import set_switch
-from governance.models import Agent, Checkpoint, Role, Tenant, User
+from governance.models import Agent, Bypass, Checkpoint, Role, Tenant, User
+from governance.modes import bypassing
 from incidents.models import Incident
 from policies.models import Decision, Policy, Prevention, Regret
 from recovery.models import Recovery, RecoveryTemplate
@@ -38,6 +39,7 @@ PRINCIPALS = ("nobody", "agent", *Role.values, "server")
 RECORDS: dict[str, type[Model]] = {
     "adjustments": Adjustment,
     "agents": Agent,
+    "ops": Bypass,
     "checkpoints": Checkpoint,
     "guard": Decision,
     "incidents": Incident,
@@ -106,6 +108,7 @@ def record_of(acme: Tenant) -> Callable[[type[Model]], str]:
         make_template(
             failure, name="t", kind="pre_check", params=CHECK, declared_confidence=0.7, actor=LOOP
         )
+        bypassing.ask(minutes=5, actor=Actor("user", "0"), reason="for the record")
         set_switch("loop", on=True, actor=LOOP, reason="for the record")
         checkpoints.ask("simulate_routing", subject="x", title="?", shown={}, requested_by=LOOP)
 
@@ -141,6 +144,8 @@ def _named(door: Door, name: str, record_of: Callable[[type[Model]], str]) -> st
         return WORDS[name]
     if name in ("incident", "incident_id"):
         return record_of(Incident)
+    if name == "bypass_id":
+        return record_of(Bypass)
     if name == "checkpoint_id":
         return record_of(Checkpoint)
     if door.kind == "admin":

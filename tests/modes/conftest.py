@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from governance.actors import Actor
-from governance.models import Tenant, User
+from governance.ledger.sequencer import number_entries
+from governance.models import Bypass, Tenant, User
+from governance.modes import bypassing
 from policies.services import ruleset
 
 from .. import factories
@@ -38,3 +40,13 @@ def abel(acme: Tenant) -> Actor:
 def person(user: User) -> Actor:
     """A person as records keep them."""
     return Actor("user", str(user.pk), user.username)
+
+
+def bypassed(asks: Actor, confirms: Actor, minutes: int = 30) -> Bypass:
+    """A bypass of the tenant in scope, in force."""
+    bypass = bypassing.ask(minutes=minutes, actor=asks, reason="The guard is wrong about all")
+    bypassing.confirm(bypass, actor=confirms)
+    number_entries()
+    assert bypassing.come_into_force()
+    bypass.refresh_from_db()
+    return bypass
