@@ -158,6 +158,8 @@ TEMPLATES = [
 # What the lower steps are handed, because they may not import what stands above them.
 ANTIBODY_LOOP = "config.loop"
 ANTIBODY_CHECKS = "config.checks"
+# How long a decision may wait for the database before the answer is no.
+SPINE_MILLISECONDS = whole_number("ANTIBODY_SPINE_MS", 250, 20, 10_000)
 
 # --- The database -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from rest_framework.routers import SimpleRouter
 
 from catalog.api import PatternViewSet
 from governance.access.matrix import LOOK_IN
-from governance.access.spine import spine
+from governance.access.spine import event, spine
 from governance.api import bypasses, ground, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
@@ -54,7 +54,7 @@ GUARD = [
     route("guard/decisions", spine(guard.DecisionsView.as_view()), "decisions"),
     route("guard/decisions/{id}", guard.DecisionView.as_view(), "decision"),
     route("guard/decisions/{id}/appeal", guard.AppealView.as_view(), "appeal"),
-    route("guard/outcomes", guard.OutcomesView.as_view(), "outcomes"),
+    route("guard/outcomes", event(guard.OutcomesView.as_view()), "outcomes"),
     route("guard/simulate", spine(guard.SimulateView.as_view()), "simulate"),
 ]
 INTEGRATION = [

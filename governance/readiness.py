@@ -19,6 +19,8 @@ from importlib import import_module
 from django.conf import settings
 from django.db import connection, transaction
 
+from .database import deadline
+
 log = logging.getLogger("antibody.readiness")
 
 EVERY_SECONDS = 30.0
@@ -28,6 +30,10 @@ AGAIN_SECONDS = 1.0
 STALE_SECONDS = 2 * EVERY_SECONDS
 # Somebody who saw an error may ask for a look at once, but not for one after the other.
 LEAST_SECONDS = 0.25
+# How long one check may wait for the database.
+CHECK_SECONDS = 5.0
+# Who asks for a look of his own gets one that is no older than this: many who ask cost no more than one.
+FRESH_SECONDS = 2.0
 # How long a process that begins to serve waits for its own first look.
 FIRST_LOOK_SECONDS = 10.0
 
@@ -129,7 +135,7 @@ def _ask(check: Check) -> Finding:
             wrong = check.ask()
         else:
             # Of its own, so that one that fails leaves the next a sound transaction.
-            with transaction.atomic():
+            with deadline.within(CHECK_SECONDS), transaction.atomic():
                 wrong = check.ask()
     except Exception as error:  # noqa: BLE001 - whatever breaks a check is its result
         # Its name only: the text of an error may quote anything.
@@ -172,6 +178,7 @@ def standing(*, wait: float = 0.0) -> Standing:
     known = _watch.known
     if known is None or known.age_seconds > STALE_SECONDS:
         watch()
+    if wait:
         _watch.looked.wait(wait)
         known = _watch.known
     if known is None:
@@ -180,6 +187,17 @@ def standing(*, wait: float = 0.0) -> Standing:
         text = f"The checks have not been run for {known.age_seconds:.0f} seconds."
         return Standing(known.findings, NOT_LOOKED, text, known.since, known.looked_at)
     return known
+
+
+def fresh(*, wait: float = FIRST_LOOK_SECONDS) -> Standing:
+    """What is known, from a look of the last two seconds: a new one is waited for where there was none."""
+    known = _watch.known
+    if known is not None and known.age_seconds < FRESH_SECONDS:
+        return known
+    _watch.looked.clear()
+    watch()
+    doubt()
+    return standing(wait=wait)
 
 
 def doubt() -> None:

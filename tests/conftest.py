@@ -33,8 +33,13 @@ hypothesis_settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
-    """A password's hash is slow on purpose; tests make many people and guess no passwords."""
+    """What is slow on purpose, or must be fast, is neither in a suite on a busy machine.
+
+    A password's hash: tests make many people and guess no passwords.
+    """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Two shared cores: a slow answer says nothing about the code. Tests of the deadline set their own.
+    settings.SPINE_MILLISECONDS = 10_000
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ CHECKS = (
     Check("triggers", isolation.triggers),
     Check("functions", isolation.functions),
     Check("rights", isolation.rights),
+    Check("grants", isolation.grants),
     Check("indexes", isolation.indexes, is_warning=True),
     # That what decides is all there.
     Check("bridges", product.bridges, needs_database=False),

@@ -6,13 +6,16 @@ import time
 from collections.abc import Set as AbstractSet
 from functools import cache
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+
+from governance.database import deadline
 
 from ..database import APP_LOGIN, OLDEST_MAJOR
 from .asking import row, some
 
+ANSWER_SECONDS = 2.0
 CLOCK_SECONDS = 5.0
 """How far our clock may be from the database's: sessions, tokens and signatures of webhooks count on ours."""
 
@@ -21,9 +24,9 @@ Key = tuple[str, str]
 
 def answers() -> str | None:
     try:
-        row("SELECT 1")
+        with deadline.within(ANSWER_SECONDS), transaction.atomic():
+            row("SELECT 1")
     except Exception:  # noqa: BLE001 - every way of not answering is one and the same here
-        connection.close()
         return "PostgreSQL gives no answer: see that it runs, and DATABASE_URL."
     return None
 

@@ -5,9 +5,11 @@ What is asked is one question, ``isolation.missing()``; its answers are told und
 
 from __future__ import annotations
 
+from django.apps import apps
+
 from governance.database import isolation
 
-from .asking import some
+from .asking import rows, some
 
 MEND = "Run `manage.py migrate`, which makes what is missing, and find out who changed it."
 UNDO = "Undo it as the owner, and find out who did it."
@@ -40,6 +42,22 @@ def rights() -> str | None:
     """The app's login has no right, and owns nothing, that would let it lift what holds it."""
     wrong = _wrong("rights")
     return f"The database allows more than it must: {wrong}. {UNDO}" if wrong else None
+
+
+def grants() -> str | None:
+    """The app may read and add to every table of ours: a migration that broke off may have left some closed."""
+    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True)]
+    closed = rows(
+        """
+        SELECT c.relname::text FROM pg_class c
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+           AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))
+         ORDER BY 1
+        """,
+        tables,
+    )
+    names = some([name for (name,) in closed])
+    return f"Closed to {isolation.APP_LOGIN}: {names}. Run `manage.py migrate`." if closed else None
 
 
 def indexes() -> str | None:

@@ -7,13 +7,15 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import get_template
+from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from ..database.deadline import LATE
 from ..readiness import Standing
 from ..refusals import Refusal
 
@@ -37,7 +39,10 @@ TITLES = {
     503: "Governance is unavailable",
 }
 
-UNAVAILABLE = ("governance_unavailable", "The database cannot be reached.")
+UNAVAILABLE = "governance_unavailable"
+AWAY = 503
+# What an agent must take any 503 of a route that decides for.
+NO: dict[str, Any] = {"verdict": "block"}
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -64,11 +69,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return _of_drf(error)
         case DataError():
             return problem(400, "invalid", "A value does not fit into the database.")
-        case OperationalError() | InterfaceError():
-            log.error("the database is away: %s", error)
-            response = problem(503, *UNAVAILABLE, retryable=True)
-            response["Retry-After"] = "1"
-            return response
+        case OperationalError() | InterfaceError() | InternalError():
+            return _away(error, is_spine=_is_spine(context.get("request")))
+        case DatabaseError() if _is_spine(context.get("request")):
+            # A table or a right that is missing, say. Whoever decides is in doubt, and says no.
+            return _away(error, is_spine=True)
     log.error("unexpected error in %s", type(context.get("view")).__name__, exc_info=error)
     return problem(500, "internal_error", "Something went wrong on our side; it has been logged.")
 
@@ -138,37 +143,69 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """The transaction around a view could not begin or end: outside DRF's reach, and not an error of ours."""
+    away = _away(error, is_spine=_is_spine(request))
+    if _is_api(request):
+        return _as_json(away)
+    response = _for_people(AWAY, away.data["detail"])
+    response["Retry-After"] = away["Retry-After"]
+    return response
+
+
+def not_ready(standing: Standing, *, is_spine: bool) -> HttpResponse:
+    """A check fails: which one, for an agent that will ask again."""
+    detail = f"The check {standing.failing} fails: {standing.text}"
+    return _as_json(_unavailable(standing.failing, detail, is_spine=is_spine))
+
+
+def _away(error: Exception, *, is_spine: bool) -> Response:
     log.error("the database is away: %s", error)
-    response = _page(request, 503, *UNAVAILABLE, retryable=True)
+    return _unavailable("database", _why(error), is_spine=is_spine)
+
+
+def _why(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, LATE):
+        return "The database did not answer in time."
+    if isinstance(cause, ReadOnlySqlTransaction):
+        return "The database cannot be written to."
+    return "The database cannot be reached."
+
+
+def _unavailable(check: str, detail: str, *, is_spine: bool) -> Response:
+    members = {"check": check, "retryable": True, **(NO if is_spine else {})}
+    response = problem(AWAY, UNAVAILABLE, detail, **members)
     response["Retry-After"] = "1"
     return response
 
 
-def not_ready(standing: Standing) -> HttpResponse:
-    """A check fails, so nothing may be decided: which one, and what an agent must take it for."""
-    response = JsonResponse(
-        problem(
-            503,
-            UNAVAILABLE[0],
-            f"The check {standing.failing} fails: {standing.text}",
-            check=standing.failing,
-            verdict="block",
-            retryable=True,
-        ).data,
-        status=503,
-        content_type=CONTENT_TYPE,
-    )
-    response["Retry-After"] = "1"
+def _is_spine(request: Any) -> bool:
+    """Whether somebody waits for this answer before he acts; DRF's request hands on what Django's knows."""
+    return bool(getattr(request, "is_spine", False))
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _as_json(answer: Response) -> HttpResponse:
+    """A problem from outside DRF, which has nobody there to render it."""
+    response = JsonResponse(answer.data, status=answer.status_code, content_type=CONTENT_TYPE)
+    for name, value in answer.headers.items():
+        response.setdefault(name, value)
+    # Said once by whoever saw it first; Django would write a line for every caller.
+    response._has_been_logged = True  # type: ignore[attr-defined] # noqa: SLF001
     return response
 
 
 def _page(
     request: HttpRequest, status: int, code: str, detail: str, **members: Any
 ) -> HttpResponse:
-    if request.path.startswith("/api/"):
-        return JsonResponse(
-            problem(status, code, detail, **members).data, status=status, content_type=CONTENT_TYPE
-        )
+    if _is_api(request):
+        return _as_json(problem(status, code, detail, **members))
+    return _for_people(status, detail)
+
+
+def _for_people(status: int, detail: str) -> HttpResponse:
     return HttpResponse(
         get_template("problem.html").render({"title": TITLES[status], "detail": detail}),
         status=status,

@@ -12,19 +12,28 @@ from contextlib import nullcontext
 from typing import Any
 
 from django.db.backends.postgresql import base
-from psycopg import ServerCursor
+from psycopg import IsolationLevel, ServerCursor
 from psycopg.pq import TransactionStatus
 
+from . import driver
+from .deadline import Connection, limit
 from .tenancy import TenantError, current_tenant
+
+_TENANT = "SELECT set_config('app.tenant', %s, true)"
+_TENANT_AND_LIMIT = f"{_TENANT}, set_config('statement_timeout', %s, true)"
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's PostgreSQL connection, with the tenant of ``tenant_scope()`` known to the database."""
+    """Django's PostgreSQL connection, with the tenant of ``tenant_scope()`` known to the database, and the deadline."""
+
+    Database = driver
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What this transaction was told; None when a savepoint's rollback may have undone it.
+        # What this transaction was told: the tenant, and how many milliseconds a statement may take. None when a
+        # savepoint's rollback may have undone it.
         self._told: str | None = ""
+        self._limited: str | None = ""
         self.execute_wrappers.append(self._tell)
 
     def _tell(self, execute: Any, sql: str, params: Any, many: Any, context: dict[str, Any]) -> Any:
@@ -34,15 +43,43 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise TenantError(
                     "A tenant's query must run inside tenant_scope() or a transaction."
                 )
-        elif wanted != self._told and not self._is_broken():
-            # On one trip with the statement that needs it; only a cursor in the server cannot come along.
-            alone = isinstance(context["cursor"].cursor, ServerCursor)
-            with self.wrap_database_errors, nullcontext() if alone else self.connection.pipeline():
-                with self.connection.cursor() as cursor:
-                    cursor.execute("SELECT set_config('app.tenant', %s, true)", (wanted,))
-                self._told = wanted
-                return execute(sql, params, many, context)
-        return execute(sql, params, many, context)
+            return execute(sql, params, many, context)
+        milliseconds = self._wanted_limit()
+        if (wanted, milliseconds) == (self._told, self._limited) or self._is_broken():
+            return execute(sql, params, many, context)
+        # On one trip with the statement that needs it; only a cursor in the server cannot come along.
+        alone = isinstance(context["cursor"].cursor, ServerCursor)
+        with self.wrap_database_errors, nullcontext() if alone else self.connection.pipeline():
+            with self.connection.cursor() as cursor:
+                if milliseconds == self._limited:
+                    cursor.execute(_TENANT, (wanted,))
+                else:
+                    cursor.execute(_TENANT_AND_LIMIT, (wanted, milliseconds))
+            self._told, self._limited = wanted, milliseconds
+            return execute(sql, params, many, context)
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        within = limit()
+        if self.pool is None or within is None:
+            return super().get_new_connection(conn_params)
+        # Where all of the pool's connections are taken, its own patience may be longer than ours.
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        self.pool.open()
+        return self.pool.getconn(timeout=within.left)
+
+    @property
+    def pool(self) -> Any:
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if options:
+            options.setdefault("connection_class", Connection)
+        return super().pool
+
+    def _wanted_limit(self) -> str:
+        """Milliseconds; "0" where a deadline of this transaction is over, empty where it never had one."""
+        within = limit()
+        if within is not None:
+            return within.milliseconds
+        return "" if self._limited == "" else "0"
 
     def _is_broken(self) -> bool:
         return bool(self.connection.info.transaction_status == TransactionStatus.INERROR)
@@ -63,9 +100,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
         super().set_autocommit(*args, **kwargs)
-        self._told = ""
+        self._told = self._limited = ""
 
     def _savepoint_rollback(self, sid: str) -> None:
-        # ROLLBACK TO restores the tenant that was set before the savepoint: ask again next time.
+        # ROLLBACK TO restores what was set before the savepoint: tell it again next time.
         super()._savepoint_rollback(sid)  # type: ignore[misc]
         self._told = None
+        if self._limited != "":
+            self._limited = None

@@ -201,6 +201,8 @@ BREAKS: list[tuple[str, Callable[[Place], None]]] = [
     ("functions", sql("GRANT EXECUTE ON FUNCTION antibody_next_due() TO PUBLIC")),
     ("functions", sql("REVOKE EXECUTE ON FUNCTION antibody_next_due() FROM antibody_app")),
     ("rights", sql("ALTER ROLE antibody_system LOGIN")),
+    ("grants", sql("REVOKE SELECT ON policies_policy FROM antibody_app")),
+    ("grants", sql("REVOKE INSERT ON policies_decision FROM antibody_app")),
     ("bridges", loop("BRIDGES = BRIDGES[:-1]")),
     ("bridges", loop("BRIDGES = BRIDGES[::-1]")),
     ("hooks", loop("DECISIONS = {}")),

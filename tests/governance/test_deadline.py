@@ -1,70 +1,115 @@
-"""A deadline that holds whatever the bridge does, and never strikes who has come back."""
+"""Whoever has a deadline waits no longer for the database, whatever holds it up."""
 
 from __future__ import annotations
 
-import threading
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection, transaction
 
-from governance.loop.deadline import LOOKS_EVERY, TookTooLong, within
+from governance.database.deadline import GRACE_SECONDS, within
+from governance.database.tenancy import tenant_scope
+from governance.models import Agent, Tenant
+from tests import factories
 
-EVENT = threading.Event()
-
-
-def spin(swallows: int) -> None:
-    """Never return; catch the first few exceptions."""
-    while True:
-        try:
-            while True:
-                EVENT.wait(0.005)
-        except TookTooLong:
-            if not swallows:
-                raise
-            swallows -= 1
+SECONDS = 0.2
+# What a busy machine needs to notice.
+SLACK = 0.5
 
 
-def test_what_comes_back_in_time_is_returned() -> None:
-    assert within(5.0, str.upper, "yes") == "YES"
+@contextmanager
+def refused_in_time() -> Iterator[None]:
+    began = time.monotonic()
+    with pytest.raises(OperationalError):
+        yield
+    assert SECONDS * 0.9 <= time.monotonic() - began <= SECONDS + GRACE_SECONDS + SLACK
 
 
-def test_what_does_not_come_back_is_interrupted_and_told_how_long_it_had() -> None:
-    with pytest.raises(TookTooLong, match=r"longer than 0\.05 s"):
-        within(0.05, spin, 0)
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_statement_is_given_up_by_the_server_which_lives_on() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        before = cursor.fetchone()
+        with refused_in_time(), within(SECONDS), transaction.atomic():
+            cursor.execute("SELECT pg_sleep(5)")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), current_setting('statement_timeout')")
+        assert cursor.fetchone() == (*before, "0")
 
 
-def test_a_bridge_that_swallows_the_interruption_is_interrupted_again() -> None:
-    with pytest.raises(TookTooLong):
-        within(0.05, spin, 1)
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_else_has_locked_is_not_waited_for() -> None:
+    tenant = factories.tenant("acme")
+    with tenant_scope(tenant.id):
+        factories.agent("scout")
+    parameters = connection.get_connection_params()
+    login = {
+        name: parameters[name]
+        for name in ("host", "port", "user", "password", "dbname")
+        if parameters.get(name)
+    }
+    with psycopg.connect(**login) as other:
+        other.execute("SELECT set_config('app.tenant', %s, true)", [tenant.id])
+        other.execute("UPDATE governance_agent SET name = name")
+        with refused_in_time(), within(SECONDS), tenant_scope(tenant.id):
+            Agent.objects.update(name="other")
+        other.rollback()
 
 
-def test_what_the_verb_raises_is_raised() -> None:
-    with pytest.raises(ZeroDivisionError):
-        within(5.0, lambda number: 1 // number, 0)
+@pytest.mark.django_db(transaction=True)
+def test_many_quick_statements_have_one_deadline_together() -> None:
+    with refused_in_time(), within(SECONDS), transaction.atomic(), connection.cursor() as cursor:
+        for _ in range(100):
+            cursor.execute("SELECT pg_sleep(0.05)")
 
 
-def test_who_came_back_late_but_by_himself_is_not_struck_afterwards() -> None:
-    def late(seconds: float) -> str:
-        ends = time.monotonic() + seconds
-        with pytest.raises(TookTooLong):
-            spin(0)
-        assert time.monotonic() < ends + 1
-        return "back"
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_missed_a_deadline_is_not_used_again() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        # Outside a transaction the server is not told, and goes on.
+        with refused_in_time(), within(SECONDS):
+            cursor.execute("SELECT pg_sleep(2)")
+    assert connection.connection.closed
+    connection.close_if_unusable_or_obsolete()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 2")
+        assert cursor.fetchone() == (2,)
 
-    assert within(0.05, late, 0.05) == "back"
-    # A whole look of the watch goes by without anything arriving here.
-    EVENT.wait(2 * LOOKS_EVERY)
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_takes_no_connection_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It listens, and then says nothing."""
+    connection.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        monkeypatch.setitem(connection.settings_dict, "HOST", host)
+        monkeypatch.setitem(connection.settings_dict, "PORT", str(port))
+        with refused_in_time(), within(SECONDS):
+            connection.ensure_connection()
+    monkeypatch.undo()
+    connection.close()
 
 
-def test_threads_have_deadlines_of_their_own() -> None:
-    ended: list[str] = []
+def test_the_deadline_ends_with_its_block(acme: Tenant) -> None:
+    """Also in a transaction that goes on."""
 
-    def caught() -> None:
-        with pytest.raises(TookTooLong):
-            within(0.05, spin, 0)
-        ended.append("interrupted")
+    def told() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout')")
+            return str(cursor.fetchone()[0])
 
-    thread = threading.Thread(target=caught)
-    thread.start()
-    within(5.0, lambda other: other.join(), thread)
-    assert ended == ["interrupted"]
+    assert told() == "0"
+    with within(2.5):
+        assert told() == "2500ms"
+        with transaction.atomic():
+            assert told() == "2500ms"
+            transaction.set_rollback(True)
+        assert told() == "2500ms"
+    assert told() == "0"
