@@ -165,8 +165,7 @@ def remember(findings: Mapping[str, Finding]) -> Standing:
         since=before.since if before and same else datetime.now(UTC),
     )
     _watch.tell(now, again=same)
-    _watch.known = now
-    _watch.looked.set()
+    _watch.keep(now)
     return now
 
 
@@ -178,9 +177,7 @@ def standing(*, wait: float = 0.0) -> Standing:
     known = _watch.known
     if known is None or known.age_seconds > STALE_SECONDS:
         watch()
-    if wait:
-        _watch.looked.wait(wait)
-        known = _watch.known
+        known = _watch.await_look(known, wait)
     if known is None:
         return Standing({}, NOT_LOOKED, "The checks have not been run yet.")
     if known.age_seconds > STALE_SECONDS:
@@ -194,10 +191,10 @@ def fresh(*, wait: float = FIRST_LOOK_SECONDS) -> Standing:
     known = _watch.known
     if known is not None and known.age_seconds < FRESH_SECONDS:
         return known
-    _watch.looked.clear()
     watch()
     doubt()
-    return standing(wait=wait)
+    _watch.await_look(known, wait)
+    return standing()
 
 
 def doubt() -> None:
@@ -215,9 +212,9 @@ def await_ready(seconds: float = FIRST_LOOK_SECONDS) -> Standing:
     latest = time.monotonic() + seconds
     found = standing(wait=seconds)
     while not found.is_ready and (left := latest - time.monotonic()) > 0:
-        _watch.looked.clear()
         doubt()
-        found = standing(wait=left)
+        _watch.await_look(_watch.known, left)
+        found = standing()
     return found
 
 
@@ -226,7 +223,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.known: Standing | None = None
-        self.looked = threading.Event()
+        self.looked = threading.Condition()
         self.wake = threading.Event()
         self.thread: threading.Thread | None = None
         self.lock = threading.Lock()
@@ -240,6 +237,17 @@ class _Watch:
         elif now.is_ready and self.is_told:
             self.is_told = False
             log.warning("ready again")
+
+    def keep(self, now: Standing) -> None:
+        with self.looked:
+            self.known = now
+            self.looked.notify_all()
+
+    def await_look(self, before: Standing | None, seconds: float) -> Standing | None:
+        """Wait for a look that is newer than this; what is known then."""
+        with self.looked:
+            self.looked.wait_for(lambda: self.known is not before, seconds)
+            return self.known
 
     def begin(self) -> None:
         if self.thread is not None and self.thread.is_alive():

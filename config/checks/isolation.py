@@ -46,15 +46,19 @@ def rights() -> str | None:
 
 def grants() -> str | None:
     """The app may read and add to every table of ours: a migration that broke off may have left some closed."""
-    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True)]
+    models = apps.get_models(include_auto_created=True)
+    adds = {
+        model._meta.db_table: not getattr(model, "written_by_functions", False) for model in models
+    }
     closed = rows(
         """
-        SELECT c.relname::text FROM pg_class c
-         WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
-           AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))
+        SELECT c.relname::text FROM pg_class c JOIN unnest(%s::text[], %s::bool[]) AS ours(name, adds) ON name = relname
+         WHERE c.relnamespace = 'public'::regnamespace
+           AND NOT (has_table_privilege(c.oid, 'SELECT') AND (has_table_privilege(c.oid, 'INSERT') OR NOT adds))
          ORDER BY 1
         """,
-        tables,
+        list(adds),
+        list(adds.values()),
     )
     names = some([name for (name,) in closed])
     return f"Closed to {isolation.APP_LOGIN}: {names}. Run `manage.py migrate`." if closed else None
