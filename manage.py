@@ -17,6 +17,7 @@ WITHOUT_DATABASE = {
     "replay",
     "restore",
     "serve",
+    "sign_ledger",
     "spectacular",
     "torture",  # has a database of its own
 }

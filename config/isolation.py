@@ -100,6 +100,7 @@ COMMANDS = {
     "replay": "an outside client: what its token may",
     "restore": "an administrator's: the whole database",
     "serve": "makes a tenant; then the web, worker and sweeper",
+    "sign_ledger": "no rows: it signs what it is given",
     "sweep": "every step in its own tenant's scope",
     "torture": "a database of its own",
 }

@@ -55,6 +55,8 @@ def address_of(name: str, schemes: set[str]) -> str:
 # --- Places -----------------------------------------------------------------------------------------------
 
 DATA_DIR = Path(env.str("ANTIBODY_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+# What the ledger's signer keeps outside the database; in production its own user's, readable by ours.
+LEDGER_DIR = Path(env.str("ANTIBODY_LEDGER_DIR", str(DATA_DIR / "ledger"))).expanduser().resolve()
 PORT = whole_number("PORT", 8000, 1, 65_535)
 
 # --- Security ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from rest_framework.routers import SimpleRouter
 from catalog.api import PatternViewSet
 from governance.access.matrix import LOOK_IN
 from governance.access.spine import event, spine
-from governance.api import bypasses, ground, loop, operations, streams
+from governance.api import bypasses, ground, ledger, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
 from incidents.api import IncidentViewSet
 from policies.api import graduation, guard, policies, preventions, regrets
@@ -40,6 +40,7 @@ router.register("regrets", regrets.RegretViewSet, "regret")
 router.register("preventions", preventions.PreventionViewSet, "prevention")
 router.register("adjustments", AdjustmentViewSet, "adjustment")
 router.register("checkpoints", CheckpointViewSet, "checkpoint")
+router.register("ledger/entries", ledger.LedgerEntryViewSet, "ledger-entry")
 router.register("agents", ground.AgentViewSet, "agent")
 
 
@@ -96,6 +97,8 @@ OPERATIONS = [
     route("ops/bypass/{id}/confirm", bypasses.ConfirmBypassView.as_view(), "bypass-confirm"),
     route("ops/bypass/{id}/end", bypasses.EndBypassView.as_view(), "bypass-end"),
     route("ops/switches", ground.SwitchesView.as_view(), "switches"),
+    route("ledger/note", ledger.NoteView.as_view(), "ledger-note"),
+    route("ledger/consistency", ledger.ConsistencyView.as_view(), "ledger-consistency"),
     route("routing/weights", RouteView.as_view(), "weights"),
 ]
 

@@ -6,7 +6,7 @@ function that answers None, or what is wrong and how to mend it; ``governance/re
 
 from governance.readiness import DATABASE, Check
 
-from . import database, deployment, isolation, others, product
+from . import database, deployment, isolation, ledger, others, product
 
 CHECKS = (
     # What the process was started with.
@@ -31,6 +31,9 @@ CHECKS = (
     Check("rights", isolation.rights),
     Check("grants", isolation.grants),
     Check("indexes", isolation.indexes, is_warning=True),
+    # That what happens is written down where nobody can change it unseen.
+    Check("ledger_append", ledger.append),
+    Check("ledger_key", ledger.key, needs_database=False),
     # That what decides is all there.
     Check("bridges", product.bridges, needs_database=False),
     Check("hooks", product.hooks, needs_database=False),
@@ -39,6 +42,7 @@ CHECKS = (
     Check("policies", product.policies),
     # The processes beside the web. Redis is expendable: what needs it is told and stops nothing.
     Check("sweeper", others.sweeper, needs_running=True),
+    Check("ledger_checkpoint", ledger.checkpoint, needs_running=True),
     Check("beat", others.beat, is_warning=True, needs_running=True),
     Check("broker", others.broker, is_warning=True, needs_database=False),
 )

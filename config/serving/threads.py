@@ -1,4 +1,4 @@
-"""What runs beside the web server in its own process: worker, beat, sweeper."""
+"""What runs beside the web server: worker, beat, sweeper and notary as threads, the signer as a process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from celery.beat import EmbeddedService
 from celery.worker import WorkController
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from governance.ledger.notary import keep_forever
 from governance.loop.sweep import sweep_forever
 
 from ..celery import app
+from .signing import SignerProcess
 
 log = logging.getLogger("antibody.serve")
 
 
 class Beside:
-    """Worker, beat and sweeper as threads; ``stop`` ends them."""
+    """All of them; ``stop`` ends them."""
 
     def __init__(self) -> None:
         self.leaving = threading.Event()
@@ -36,9 +38,13 @@ class Beside:
             app, thread=True, max_interval=60, scheduler_cls=DatabaseScheduler
         )
         self.sweeper = _thread("sweeper", lambda: sweep_forever(self.leaving))
+        self.notary = _thread("notary", lambda: keep_forever(self.leaving))
+        self.signer = SignerProcess(self.leaving)
 
     def start(self) -> None:
+        self.signer.start()
         self.sweeper.start()
+        self.notary.start()
         self.beat.start()
         _thread("worker", self.worker.start).start()
 
@@ -49,7 +55,8 @@ class Beside:
             return
         self.beat.service.stop()
         self.worker.terminate(in_sighandler=True)
-        self.sweeper.join(timeout=5)
+        for thread in (self.sweeper, self.notary, self.signer):
+            thread.join(timeout=5)
 
 
 def _thread(name: str, run: Callable[[], None]) -> threading.Thread:

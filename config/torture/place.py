@@ -30,6 +30,7 @@ PREPARES_WITHIN = 120.0
 BROKER_UP_WITHIN = 10.0
 # Variables of the caller that would lead our processes to his database, broker or secrets.
 NOT_OURS = (
+    "ANTIBODY_LEDGER_DIR",
     "ANTIBODY_LOGIN",
     "ANTIBODY_POOL",
     "DATABASE_ADMIN_URL",
@@ -112,6 +113,7 @@ class Place:
                 says=" ready.",
             ),
             Program("sweeper", _manage("sweep"), env, says="sweeping"),
+            Program("signer", _manage("sign_ledger"), self.env(), says="signing"),
         ]
 
     def whole(self) -> list[Program]:

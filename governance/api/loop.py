@@ -82,6 +82,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     is_milestone = serializers.BooleanField()
     subject = serializers.CharField(allow_null=True)
     actor = serializers.CharField()
+    gesture = serializers.CharField(allow_null=True)
     simulated = serializers.BooleanField()
     details = serializers.DictField()
 
@@ -223,12 +224,15 @@ class TimelineView(StoryView):
 
     access: ClassVar[Any] = {"get": READ}
 
-    @extend_schema(responses=TimelineSerializer)
+    @extend_schema(
+        parameters=[OpenApiParameter("gesture", str, description="Only what this one caused.")],
+        responses=TimelineSerializer,
+    )
     def get(self, request: Request, incident: str) -> Response:
         self.locate()
         if (user := principal_of(request).user) is not None:
             timeline_opened(user, incident)
-        return Response(timeline(incident))
+        return Response(timeline(incident, request.query_params.get("gesture", "")))
 
 
 class HoursSerializer(serializers.Serializer[Any]):

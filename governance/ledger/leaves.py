@@ -11,8 +11,8 @@ from django.db.models import Max
 from ..database.inserts import insert
 from ..database.scoped import IN_SCOPE
 from ..models import LedgerLeaf, LedgerNode
+from ..signing.tree import EMPTY, Range, node_hash, root_of, split
 from .entries import LedgerError
-from .tree import EMPTY, Range, node_hash, root_of, split
 
 # As C2SP tlog-tiles has it: every eighth level of the tree is stored, so 256 hashes make one of the next.
 STORED_EVERY = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..models import LedgerLeaf, LedgerNote
+from ..signing.tree import inclusion_path
 from . import leaves
-from .tree import inclusion_path
 
 
 @dataclass(frozen=True, slots=True)

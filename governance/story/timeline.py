@@ -32,14 +32,17 @@ def events_of(incident_id: str) -> list[LoopEvent]:
     return first + latest[::-1]
 
 
-def timeline(incident_id: str) -> dict[str, Any]:
-    """The timeline, its summary and the narrative, in the words of the API. Raises NoStory."""
+def timeline(incident_id: str, gesture: str = "") -> dict[str, Any]:
+    """The timeline, its summary and the narrative, in the words of the API. Raises NoStory.
+
+    With a ``gesture`` only the events that it caused are listed; summary and narrative are of the whole story.
+    """
     trace = newest_trace(incident_id)
     events = events_of(incident_id)
     types = {event.type for event in events if not event.simulated}
     return {
         "incident_id": incident_id,
-        "timeline": [entry(event) for event in events],
+        "timeline": [entry(event) for event in events if gesture in ("", event.gesture)],
         "summary": {
             "event_count": LoopEvent.objects.filter(trace__incident_id=incident_id).count(),
             "has_prevention": "prevention" in types,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from config import secrets
 from config.checks import CHECKS, database, product
 from governance import heartbeats, readiness
 from governance.database.tenancy import tenant_scope
+from governance.ledger import leaves
+from governance.ledger.sequencer import number_entries
 from governance.loop import bridges as loop_bridges
-from governance.models import Run, Tenant
+from governance.models import LedgerEntry, LedgerNote, Run, Tenant
 from governance.readiness import Check, Mark
+from governance.signing.notes import origin_of
+from governance.signing.signer import Question, Signer, make_key
 from policies import conditions
 from policies.models import Decision, Policy, PolicySet
 from tests import factories
@@ -46,6 +51,7 @@ class Place:
         self.tenant: Tenant = factories.tenant("acme")
         self.token = factories.agent_token(self.tenant)
         heartbeats.note(heartbeats.SWEEPER, 30)
+        settings.LEDGER_DIR = folder / "ledger"
 
     def module(self, name: str, text: str) -> str:
         """A module of a deployment's own, which its settings may name."""
@@ -131,6 +137,48 @@ def the_whole_language(place: Place) -> None:
     place.patch.setattr(conditions, "_ENVIRONMENT", uncut)
 
 
+def an_old_entry(place: Place) -> None:
+    """One that nobody has given a number for a minute."""
+    with tenant_scope(place.tenant.id):
+        LedgerEntry.objects.create(
+            kind="k",
+            subject="s",
+            actor="a",
+            body=b"{}",
+            hash=b"",
+            created_at=datetime.now(UTC) - timedelta(minutes=1),
+        )
+
+
+def signed(place: Place) -> None:
+    """What the tenant's ledger holds is under a note, also outside the database."""
+    number_entries()
+    with tenant_scope(place.tenant.id):
+        size = leaves.size()
+        root, hashes = leaves.root(size), b"".join(leaves.leaf_hashes(0, size))
+    signer = Signer(place.settings.LEDGER_DIR, make_key(place.settings.LEDGER_DIR))
+    note = signer.answer(Question(origin_of(place.tenant.id), size, root, 0, hashes))["note"]
+    with tenant_scope(place.tenant.id):
+        LedgerNote.objects.create(size=size, root=root, note=note)
+
+
+def nobody_signs(place: Place) -> None:
+    signed(place)
+    an_old_entry(place)
+    number_entries()
+
+
+def another_key(place: Place) -> None:
+    signed(place)
+    (place.settings.LEDGER_DIR / "key").unlink()
+    make_key(place.settings.LEDGER_DIR)
+
+
+def no_key(place: Place) -> None:
+    signed(place)
+    (place.settings.LEDGER_DIR / "public_key").unlink()
+
+
 def another_login(login: str) -> Callable[[Place], None]:
     return lambda place: setattr(place, "login", login)
 
@@ -203,6 +251,12 @@ BREAKS: list[tuple[str, Callable[[Place], None]]] = [
     ("rights", sql("ALTER ROLE antibody_system LOGIN")),
     ("grants", sql("REVOKE SELECT ON policies_policy FROM antibody_app")),
     ("grants", sql("REVOKE INSERT ON policies_decision FROM antibody_app")),
+    ("ledger_append", sql("ALTER TABLE governance_ledgerentry ADD CHECK (false) NOT VALID")),
+    ("ledger_append", sql("ALTER TABLE governance_ledgerpayload ADD CHECK (false) NOT VALID")),
+    ("ledger_key", another_key),
+    ("ledger_key", no_key),
+    ("ledger_checkpoint", an_old_entry),
+    ("ledger_checkpoint", nobody_signs),
     ("bridges", loop("BRIDGES = BRIDGES[:-1]")),
     ("bridges", loop("BRIDGES = BRIDGES[::-1]")),
     ("hooks", loop("DECISIONS = {}")),

@@ -23,7 +23,7 @@ from governance.access.matrix import MANAGE_MEMBERS, MATRIX, RUN_SERVER, Right
 from governance.actors import LOOP, Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.loop.verbs import set_switch
-from governance.models import Agent, Bypass, Checkpoint, Role, Tenant, User
+from governance.models import Agent, Bypass, Checkpoint, LedgerEntry, Role, Tenant, User
 from governance.modes import bypassing
 from incidents.models import Incident
 from policies.models import Decision, Policy, Prevention, Regret
@@ -43,6 +43,7 @@ RECORDS: dict[str, type[Model]] = {
     "checkpoints": Checkpoint,
     "guard": Decision,
     "incidents": Incident,
+    "ledger": LedgerEntry,
     "patterns": Pattern,
     "policies": Policy,
     "preventions": Prevention,

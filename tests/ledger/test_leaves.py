@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from governance import ledger
 from governance.actors import COMMAND
 from governance.database.tenancy import tenant_scope
-from governance.ledger import leaves, tree
+from governance.ledger import leaves
 from governance.ledger.sequencer import number_entries
 from governance.models import LedgerEntry, LedgerLeaf, LedgerNode, LedgerNote, Tenant
+from governance.signing import tree
 from tests import factories
 from tests.isolation.logins import without_row_security
 

@@ -12,8 +12,8 @@ from governance import ledger
 from governance.actors import COMMAND
 from governance.database.tenancy import tenant_scope
 from governance.ledger.sequencer import number_entries, unnumbered_for
-from governance.ledger.tree import leaf_hash
 from governance.models import LedgerEntry, LedgerLeaf, LedgerMark, Tenant
+from governance.signing.tree import leaf_hash
 from tests import factories
 from tests.isolation.logins import without_row_security
 

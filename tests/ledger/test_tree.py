@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.ledger import tree
-from governance.ledger.tree import BadProof
+from governance.signing import tree
+from governance.signing.tree import BadProof
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = Path(

@@ -11,11 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from config.priority import give_way
+from governance.ledger.notary import keep_forever
+from governance.ledger.sequencer import number_entries
 from governance.loop.sweep import sweep_forever, sweep_once
 
 
 class Command(BaseCommand):
-    help = "Run whatever is ready and take back what was abandoned, until it is stopped."
+    help = "Run whatever is ready, take back what was abandoned and number the ledger, until it is stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="run what is ready now, and stop")
@@ -23,9 +25,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
-            landed = sweep_once()
+            landed, numbered = sweep_once(), number_entries()
             self.stdout.write(
-                json.dumps({"landed": landed}) if options["json"] else f"{landed} steps landed"
+                json.dumps({"landed": landed, "numbered": numbered})
+                if options["json"]
+                else f"{landed} steps landed, {numbered} entries numbered"
             )
             return
         leaving = threading.Event()
@@ -34,6 +38,9 @@ class Command(BaseCommand):
         give_way()
         self.stdout.write("sweeping", ending="\n")
         self.stdout.flush()
+        notary = threading.Thread(target=keep_forever, args=(leaving,), name="notary", daemon=True)
+        notary.start()
         sweep_forever(leaving)
+        notary.join(timeout=5)
         if options["json"]:
             self.stdout.write(json.dumps({"stopped": True}))
