@@ -9,6 +9,7 @@ import signal
 import stat
 import threading
 from base64 import b64decode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ class Asking:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stream.close()
+        with suppress(OSError):  # what was left to say, and nobody is there to hear it
+            self.stream.close()
         self.socket.close()
 
     def ask(self, asked: Question) -> dict[str, Any]:
