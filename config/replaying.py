@@ -109,7 +109,9 @@ class Api:
                     raise ReplayFailed(f"{self.http.base_url} does not answer: {error}") from error
                 time.sleep(0.1)
                 continue
-            if response.status_code in (429, 503) and time.monotonic() < deadline:
+            # Too many, away for a moment, or (409) our own first request under this key is still being served.
+            is_early = response.status_code in (429, 503) or "Retry-After" in response.headers
+            if is_early and time.monotonic() < deadline:
                 time.sleep(min(float(response.headers.get("Retry-After", "0.2")), 2.0))
                 continue
             if response.is_error:

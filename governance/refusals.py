@@ -6,10 +6,14 @@ from typing import Any, ClassVar
 
 
 class Refusal(Exception):
-    """A verb's no. The API answers with ``status`` and a problem of type ``code``; ``extra`` are its members."""
+    """A verb's no. The API answers with ``status`` and a problem of type ``code``; ``extra`` are its members.
+
+    ``retry_after`` is in seconds, None where waiting does not help.
+    """
 
     status: ClassVar[int] = 409
     code: ClassVar[str] = "refused"
+    retry_after: int | None = None
 
     def __init__(self, message: str, **extra: Any) -> None:
         self.extra = extra

@@ -79,10 +79,13 @@ def use_is_old(bearer: Bearer) -> bool:
 
 
 def note_use(bearer: Bearer) -> None:
-    """Remember that a token was used; needs the token's tenant in scope."""
-    ApiToken.objects.filter(
-        Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - USED_EVERY), pk=bearer.token_id
-    ).update(last_used_at=Now())
+    """Remember that a token was used; needs the token's tenant in scope.
+
+    Written in the request's transaction, which may be long: another request at once leaves it to this one.
+    """
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - USED_EVERY)
+    free = ApiToken.objects.select_for_update(skip_locked=True).filter(stale, pk=bearer.token_id)
+    ApiToken.objects.filter(pk__in=free.values("pk")).update(last_used_at=Now())
 
 
 def revoke(token: ApiToken, *, actor: Actor, reason: str) -> bool:

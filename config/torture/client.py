@@ -128,7 +128,8 @@ class Api:
                 self.tally.count(type(error).__name__, repeated=repeated)
             else:
                 self.tally.count(str(response.status_code), repeated=repeated)
-                if response.status_code < 500 and response.status_code != 429:
+                # A 409 that says when to come back: the first of us under this key is still being served.
+                if response.status_code < 500 and "Retry-After" not in response.headers:
                     return response
             repeated = True
             time.sleep(PAUSE_SECONDS)

@@ -135,9 +135,8 @@ class Guard:
                 if answer.is_success:
                     return _object(answer)
                 why = f"{answer.status_code} {answer.reason_phrase}"
-                if not (
-                    answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-                ):
+                # A 409 that says when to come back: our first request under this key is at work.
+                if not (answer.is_server_error or "Retry-After" in answer.headers):
                     raise Refused(f"{why}: {answer.text[:300]}")
                 seconds = _retry_after(answer) or seconds
             if attempt == self._tries:

@@ -50,7 +50,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     set_rollback()
     match error:
         case Refusal():
-            return problem(error.status, error.code, str(error), **error.extra)
+            return _of_refusal(error)
         case Http404():
             return problem(404, "not_found", "There is no such thing here.")
         case PermissionDenied():
@@ -89,6 +89,13 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response:
         **members,
     }
     return Response(body, status=status, content_type=CONTENT_TYPE)
+
+
+def _of_refusal(error: Refusal) -> Response:
+    response = problem(error.status, error.code, str(error), **error.extra)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _of_drf(error: exceptions.APIException) -> Response:
