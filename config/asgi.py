@@ -12,9 +12,10 @@ from servestatic import ServeStaticASGI
 from governance import readiness
 
 from .database import prepare_from_settings
+from .intake import strict_asgi
 from .statics import with_static
 
 prepare_from_settings()
-application = with_static(ServeStaticASGI, get_asgi_application())
+application = strict_asgi(with_static(ServeStaticASGI, get_asgi_application()))
 # Before the first answer, so that nobody is served by what has not looked at itself.
 readiness.standing(wait=readiness.FIRST_LOOK_SECONDS)

@@ -124,16 +124,18 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "governance.access.middleware.gesture_middleware",
+    # Headers first, so that whatever is refused further in has them too.
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "governance.access.headers.headers_middleware",
+    "governance.access.wellformed.well_formed_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "governance.access.middleware.TenantMiddleware",
-    "governance.access.middleware.content_policy_middleware",
 ]
 
 ROOT_URLCONF = "config.urls"

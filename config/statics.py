@@ -13,6 +13,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from servestatic import ServeStatic, ServeStaticASGI
 
+from governance.access.wire import HEADERS
+
 Server = TypeVar("Server", ServeStatic, ServeStaticASGI)
 
 
@@ -29,4 +31,5 @@ def with_static(server: type[Server], application: Any) -> Server:
 
 
 def _add_headers(headers: Any, path: str, url: str) -> None:
-    headers["X-Content-Type-Options"] = "nosniff"
+    for name, value in HEADERS.items():
+        headers[name] = value

@@ -115,5 +115,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
 ]
+handler400 = "governance.access.problems.bad_request"
 handler404 = "governance.access.problems.not_found"
 handler500 = "governance.access.problems.server_error"

@@ -12,10 +12,11 @@ from servestatic import ServeStatic
 from governance import readiness
 
 from .database import prepare_from_settings
+from .intake import strict_wsgi
 from .statics import with_static
 
 prepare_from_settings()
-application = with_static(ServeStatic, get_wsgi_application())
+application = strict_wsgi(with_static(ServeStatic, get_wsgi_application()))
 # What is loaded now stays: looking through all of it for garbage took a twentieth of a report's time.
 get_resolver().url_patterns  # noqa: B018 - loads every view
 # Before the first answer, so that nobody is served by what has not looked at itself.

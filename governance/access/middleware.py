@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..database.tenancy import leave_tenant, tenant_scope
 from ..gestures import new_gesture
 from ..models import Membership
 from . import problems
+from .problems import is_api
 
 SESSION_KEY = "tenant"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -71,11 +71,6 @@ def membership_of(request: HttpRequest) -> Membership | None:
     return (own.filter(tenant_id=chosen).first() if chosen else None) or own.first()
 
 
-def is_api(request: HttpRequest) -> bool:
-    """Whether the request is for the API, which knows no sessions."""
-    return request.path.startswith("/api/")
-
-
 def _is_async(view: Any) -> bool:
     return inspect.iscoroutinefunction(view) or bool(getattr(view, "view_is_async", False))
 
@@ -90,43 +85,3 @@ def gesture_middleware(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
-
-
-CONSOLE_POLICY = (
-    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# Unfold's Alpine needs unsafe-eval, its charts and colours unsafe-inline; so only where Unfold is.
-ADMIN_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
-# What the API answers is read by programs, and is no page.
-API_POLICY = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-# Swagger UI styles itself; its script is inline in the page that drf-spectacular renders.
-DOCS_POLICY = ADMIN_POLICY
-
-
-def content_policy_middleware(get_response: GetResponse) -> GetResponse:
-    """Send a strict content security policy; a looser one only where a library needs it."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not is_api(request):
-            request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
-        response = get_response(request)
-        response.setdefault("Content-Security-Policy", _policy(request))
-        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        return response
-
-    return middleware
-
-
-def _policy(request: HttpRequest) -> str:
-    if request.path.startswith("/admin/"):
-        return ADMIN_POLICY
-    if request.path.startswith("/api/docs"):
-        return DOCS_POLICY
-    if is_api(request):
-        return API_POLICY
-    return CONSOLE_POLICY.format(nonce=request.csp_nonce)  # type: ignore[attr-defined]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DatabaseError, DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -18,26 +19,9 @@ from rest_framework.views import set_rollback
 from ..database.deadline import LATE
 from ..readiness import Standing
 from ..refusals import Refusal
+from .wire import CONTENT_TYPE, TITLES, members_of
 
 log = logging.getLogger("antibody.api")
-
-CONTENT_TYPE = "application/problem+json"
-TYPE = "https://antibody.invalid/problems/"
-TITLES = {
-    400: "The request cannot be taken as it is",
-    401: "Not authenticated",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    406: "Not acceptable",
-    409: "Conflict",
-    413: "Too large",
-    415: "Unsupported media type",
-    422: "The same key with another body",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Governance is unavailable",
-}
 
 UNAVAILABLE = "governance_unavailable"
 AWAY = 503
@@ -79,15 +63,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def problem(status: int, code: str, detail: str, **members: Any) -> Response:
-    """One problem: type, title, status, detail, code and what else helps."""
-    body = {
-        "type": TYPE + code,
-        "title": TITLES.get(status, "Error"),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **members,
-    }
+    """One problem as an answer of a view."""
+    body = members_of(status, code, detail, **members)
     return Response(body, status=status, content_type=CONTENT_TYPE)
 
 
@@ -101,7 +78,10 @@ def _of_refusal(error: Refusal) -> Response:
 def _of_drf(error: exceptions.APIException) -> Response:
     code = error.get_codes()
     response = problem(
-        error.status_code, code if isinstance(code, str) else "error", str(error.detail)
+        error.status_code,
+        code if isinstance(code, str) else "error",
+        str(error.detail),
+        **getattr(error, "members", {}),
     )
     if getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
@@ -136,14 +116,29 @@ def _summary(errors: list[dict[str, str]]) -> str:
     return f"{first['field']}: {first['message']}" if first["field"] else first["message"]
 
 
+def is_api(request: HttpRequest) -> bool:
+    """Whether the request is for the API, which knows no sessions and answers in JSON."""
+    return request.path.startswith("/api/")
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """What Django itself will not take: too large a form, a host that is not ours."""
+    if isinstance(exception, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return refuse(
+            request, 413, "too_large", f"The body is larger than {limit} bytes.", limit=limit
+        )
+    return refuse(request, 400, "invalid", "The request cannot be read.")
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """An address that does not exist: a problem for the API's callers, a page for people."""
-    return _page(request, 404, "not_found", "There is no such thing here.")
+    return refuse(request, 404, "not_found", "There is no such thing here.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """An error outside DRF's reach."""
-    return _page(
+    return refuse(
         request, 500, "internal_error", "Something went wrong on our side; it has been logged."
     )
 
@@ -151,7 +146,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """The transaction around a view could not begin or end: outside DRF's reach, and not an error of ours."""
     away = _away(error, is_spine=_is_spine(request))
-    if _is_api(request):
+    if is_api(request):
         return _as_json(away)
     response = _for_people(AWAY, away.data["detail"])
     response["Retry-After"] = away["Retry-After"]
@@ -190,10 +185,6 @@ def _is_spine(request: Any) -> bool:
     return bool(getattr(request, "is_spine", False))
 
 
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
-
-
 def _as_json(answer: Response) -> HttpResponse:
     """A problem from outside DRF, which has nobody there to render it."""
     response = JsonResponse(answer.data, status=answer.status_code, content_type=CONTENT_TYPE)
@@ -204,10 +195,11 @@ def _as_json(answer: Response) -> HttpResponse:
     return response
 
 
-def _page(
+def refuse(
     request: HttpRequest, status: int, code: str, detail: str, **members: Any
 ) -> HttpResponse:
-    if _is_api(request):
+    """A refusal outside any view: a problem for the API's callers, a page for people."""
+    if is_api(request):
         return _as_json(problem(status, code, detail, **members))
     return _for_people(status, detail)
 

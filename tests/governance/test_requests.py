@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rest_framework.exceptions import ParseError
 from rest_framework.test import APIClient
 
-from governance.access.parsers import DEEPEST, MOST_BYTES, parse
+from governance.access.parsers import DEEPEST, Unreadable, parse
+from governance.access.wire import MOST_BYTES
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import Tenant
 from incidents.models import Incident
@@ -20,25 +21,48 @@ REPORT = {"agent_id": "scout", "error_type": "TimeoutError", "message": "no answ
 
 
 @pytest.mark.parametrize(
-    ("body", "complaint"),
+    ("body", "field", "complaint", "limit"),
     [
-        (b"{", "not JSON"),
-        (b"\xff", "not UTF-8"),
-        (b'{"a": 1, "a": 2}', "twice"),
-        (b'{"a": NaN}', "NaN"),
-        (b'{"a": 1e999}', "too large"),
-        (b'{"a": 9223372036854775808}', "64 bits"),
-        (b"[" * 5_000 + b"]" * 5_000, "deeper"),
-        (b'{"a": "\\u0000"}', "NUL"),
-        (b'{"\\u0000": 1}', "NUL"),
-        (b'{"a": "\\ud800"}', "surrogate"),
-        (b"1" * 5_000, "64 bits"),
+        (b"{", "", "not JSON", None),
+        (b"\xff", "", "not UTF-8: byte 0", None),
+        (b"\xef\xbb\xbf{}", "", "not JSON", None),
+        (b'{"a": 1, "a": 2}', "a", "twice", None),
+        (b'{"a": [{"b": 1, "c": 2, "b": 3}]}', "a[0].b", "twice", None),
+        (b'{"a": NaN}', "a", "NaN", None),
+        (b'{"a": [1, -Infinity]}', "a[1]", "Infinity", None),
+        (b'{"a": 1e999}', "a", "too large", None),
+        (b'{"a": ' + b"1" * 500 + b".0}", "a", "400 characters", 400),
+        (b'{"a": {"b": 9223372036854775808}}', "a.b", "64 bits", 2**63 - 1),
+        (b'{"a": -9223372036854775809}', "a", "64 bits", 2**63 - 1),
+        (b"[" * 5_000 + b"]" * 5_000, "", "deeper than 32", 32),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "", "deeper than 32", 32),
+        (b'{"a": "\\u0000"}', "a", "NUL", None),
+        (b'{"a": {"\\u0000": 1}}', "a", "NUL", None),
+        (b'{"a": "\\ud800"}', "a", "surrogate", None),
+        (b'{"a": [0, "\\uDFFF"]}', "a[1]", "surrogate", None),
+        (b'{"\\ud800": {"b": "\\u0000"}}', "", "surrogate", None),
+        (b"1" * 5_000, "", "64 bits", 2**63 - 1),
     ],
 )
-def test_the_parser_refuses_and_says_why(body: bytes, complaint: str) -> None:
-    with pytest.raises(ParseError) as refused:
+def test_the_parser_refuses_and_names_the_field_and_the_limit(
+    body: bytes, field: str, complaint: str, limit: int | None
+) -> None:
+    with pytest.raises(Unreadable) as refused:
         parse(body)
-    assert complaint in str(refused.value.detail)
+    [told] = refused.value.members["errors"]
+    assert told["field"] == field
+    assert complaint in told["message"]
+    assert refused.value.members.get("limit") == limit
+
+
+@pytest.mark.parametrize(
+    "body", [b'"' * MOST_BYTES, b'{"a":' * 200_000, b'"\\' * 500_000, b"[" * MOST_BYTES]
+)
+def test_what_is_meant_to_take_long_is_refused_soon(body: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(Unreadable):
+        parse(body)
+    assert time.process_time() - began < 1.0
 
 
 def test_the_parser_takes_what_is_strange_and_fine() -> None:

@@ -164,7 +164,7 @@ def test_a_long_list_goes_on_where_the_page_ended(visit: Visit):
 
 
 @pytest.mark.parametrize(
-    "query", ["before=%00", "q=%00", "before=x&type=%00", "stage=%F0%9F%92%A5"]
+    "query", ["before=%ff", "q=%ff", "before=x&type=%ED%A0%80", "stage=%F0%9F%92%A5"]
 )
 @pytest.mark.parametrize("page", ["incidents", "timeline", "checkpoints"])
 def test_nonsense_in_an_address_is_no_error(visit: Visit, page: str, query: str):

@@ -1,0 +1,49 @@
+"""What every answer has in common, also one that is given without Django: headers, and the shape of a problem.
+
+Imported before Django is set up: nothing here may need it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOST_BYTES = 1_048_576  # of a body
+# Middleware loosens the first where a page needs more.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+CONTENT_TYPE = "application/problem+json"
+TYPE = "https://antibody.invalid/problems/"
+TITLES = {
+    400: "The request cannot be taken as it is",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "The same key with another body",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Governance is unavailable",
+}
+
+
+def members_of(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
+    """The members of a problem (RFC 9457): type, title, status, detail, code and what else helps."""
+    return {
+        "type": TYPE + code,
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
