@@ -16,11 +16,11 @@ from rest_framework.response import Response
 
 from governance.access.bodies import validated
 from governance.access.matrix import ACT, HANDLE_INCIDENTS, READ
-from governance.access.parsers import MOST_BYTES
 from governance.access.principals import actor_of
 from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
 from governance.access.spine import event
 from governance.access.views import ReadOnlyViewSet
+from governance.access.wire import MOST_BYTES
 from governance.models.identity import NAME_LENGTH
 
 from . import services
