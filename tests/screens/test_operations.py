@@ -16,7 +16,7 @@ from governance.screens.standing import mark_of, standing
 
 from .. import factories
 from .conftest import Visit
-from .test_admin import address
+from .test_admin import address, superuser
 
 SERVER = Actor("user", "0")
 PLACES = ["/console/", "/console/operations", "/admin/", "/admin/governance/agent/"]
@@ -195,3 +195,20 @@ def test_an_open_page_is_told_when_the_state_changes_and_only_then(acme: Tenant)
     stop(None, actor=SERVER, reason="A leak")
     assert "all stopped" in feeds.operations(seen, member)[0]
     assert feeds.operations(seen, member) == []
+
+
+def test_who_runs_the_server_degrades_every_tenant_in_the_admin(visit: Visit, acme: Tenant) -> None:
+    viewer = visit("viewer")
+    root = superuser()
+    add = "/admin/governance/servermode/add/"
+    assert root.post(add, {"name": "degraded", "on": "on", "reason": ""}).status_code == 200
+    assert root.post(add, {"name": "degraded", "on": "on", "reason": "moving"}).status_code == 302
+    shown = html(viewer, "/console/")
+    assert "DEGRADED" in shown
+    assert "Degraded by who runs the server" in shown
+    with tenant_scope(acme.id):
+        assert LedgerEntry.objects.filter(kind="degraded.on").count() == 1
+    change = "/admin/governance/servermode/degraded/change/"
+    assert root.post(change, {"reason": "moved"}).status_code == 302
+    assert "READY" in html(viewer, "/console/")
+    assert viewer.get(change).status_code == 403
