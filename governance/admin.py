@@ -190,6 +190,7 @@ class AccountAdmin(RecordAdmin):
     """Service accounts: what agents sign in as."""
 
     list_display = ("name", "when")
+    ordering = ("name",)
     search_fields = ("^name",)
 
 
@@ -353,6 +354,7 @@ class TenantAdmin(GlobalAdmin):
     """The tenants of this server."""
 
     list_display = ("name", "slug", "created_at")
+    ordering = ("name",)
     search_fields = ("^name", "^slug")
 
     def get_readonly_fields(

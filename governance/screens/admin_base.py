@@ -317,6 +317,15 @@ class GlobalAdmin(ModelAdmin):
     opened_by: ClassVar[Right] = RUN_SERVER
     show_full_result_count = False
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django looks for the record before it looks who asks, and so tells whether there is one."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        response: HttpResponse = super().history_view(request, object_id, extra_context)
+        return response
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _runs_the_server(request)
 
