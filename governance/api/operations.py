@@ -44,6 +44,15 @@ class GoingBypassSerializer(serializers.Serializer[Any]):
     ends_at = serializers.DateTimeField(allow_null=True)
 
 
+class ReadinessSerializer(serializers.Serializer[Any]):
+    """What the last look of the answering process found; ``/readyz`` has every check."""
+
+    ready = serializers.BooleanField()
+    failing = serializers.CharField(allow_blank=True)
+    text = serializers.CharField(allow_blank=True)
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
 class StateSerializer(serializers.Serializer[Any]):
     """The product's state, and everything that keeps it from being READY."""
 
@@ -54,6 +63,7 @@ class StateSerializer(serializers.Serializer[Any]):
     stopped_count = serializers.IntegerField()
     degraded = ReasonOfStateSerializer(allow_null=True)
     bypass = GoingBypassSerializer(allow_null=True)
+    readiness = ReadinessSerializer()
 
 
 class StateView(ApiView):
@@ -148,8 +158,14 @@ def _told(found: Product) -> dict[str, Any]:
         "state": found.state,
         "reasons": found.reasons,
         "agent_stop": found.agent_stop,
-        "stopped_agents": found.stopped_agents,
+        "stopped_agents": [reason.subject for reason in found.stopped_agents],
         "stopped_count": found.stopped_count,
         "degraded": degraded,
         "bypass": found.bypass,
+        "readiness": {
+            "ready": found.readiness.is_ready,
+            "failing": found.readiness.failing,
+            "text": found.readiness.text,
+            "warnings": found.readiness.warnings,
+        },
     }

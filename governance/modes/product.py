@@ -1,7 +1,10 @@
 """The product's state in a word, and every reason why it is not READY: one statement, for pages and the API.
 
-STOPPED: nothing that agents ask for is allowed. DEGRADED: something does not work, or is held back, or is not
-governed. Whoever may change it finds all of it on the page "Operations".
+STOPPED: nothing that agents ask for is allowed, because somebody stopped them or because the guard is closed.
+DEGRADED: something does not work, or is held back, or is not governed. Whoever may change it finds all of it on the
+page "Operations".
+
+What readiness only warns of (a broker that gives no answer) is told here, and changes no decision.
 """
 
 from __future__ import annotations
@@ -12,9 +15,12 @@ from typing import Any
 
 from django.db import connection
 
+from .. import readiness
 from ..database.scoped import IN_SCOPE
+from ..readiness import Standing
 
 READY, DEGRADED, STOPPED = "READY", "DEGRADED", "STOPPED"
+STOPPING = frozenset({"agent_stop", "not_ready"})
 
 STALLED_SECONDS = 15
 """A step that nobody took for so long says that no worker is running."""
@@ -58,36 +64,56 @@ class Product:
     state: str
     reasons: list[Reason]
     agent_stop: Reason | None
-    stopped_agents: list[str]
+    stopped_agents: list[Reason]
+    """The first 20 by name; ``subject`` is the agent's."""
     stopped_count: int
     degraded: Reason | None
     degraded_everywhere: Reason | None
     bypass: Going | None
+    readiness: Standing
 
 
 def product() -> Product:
     """The state of the tenant in scope; outside every scope what holds for all of them."""
-    rows = _rows()
+    rows, standing = _rows(), readiness.standing()
     reasons = [reason for row in rows if (reason := _reason(row)) is not None]
+    reasons = [*_closed(standing), *reasons, *_warnings(standing)]
     named = {reason.name: reason for reason in reasons}
-    stopped = [row for row in rows if row["name"] == "agent_stopped"]
+    stopped = [reason for reason in reasons if reason.name == "agent_stopped"]
+    counted = next((row["number"] for row in rows if row["name"] == "agent_stopped"), 0)
     going = next((_going(row) for row in rows if row["name"] == "bypass"), None)
     return Product(
         state=_word(named),
         reasons=reasons,
         agent_stop=named.get("agent_stop"),
-        stopped_agents=[row["subject"] for row in stopped],
-        stopped_count=stopped[0]["number"] if stopped else 0,
+        stopped_agents=stopped,
+        stopped_count=counted,
         degraded=named.get("degraded"),
         degraded_everywhere=named.get("degraded_everywhere"),
         bypass=going,
+        readiness=standing,
     )
 
 
 def _word(named: dict[str, Reason]) -> str:
-    if "agent_stop" in named:
+    if named.keys() & STOPPING:
         return STOPPED
     return DEGRADED if named else READY
+
+
+def _closed(standing: Standing) -> list[Reason]:
+    """Why the guard is closed, if it is: as this process knows it, without a question."""
+    if standing.is_ready:
+        return []
+    text = f"The guard is closed: the check {standing.failing} fails"
+    return [Reason("not_ready", text, standing.text, standing.since, standing.failing)]
+
+
+def _warnings(standing: Standing) -> list[Reason]:
+    return [
+        Reason("warning", f"The check {name} warns", standing.findings[name].text, None, name)
+        for name in standing.warnings
+    ]
 
 
 def _reason(row: dict[str, Any]) -> Reason | None:

@@ -24,7 +24,7 @@ from . import boards
 from .context import waiting_count
 from .people import rights_of
 from .rows import row, told
-from .standing import standing
+from .standing import mark_of, standing
 
 LOOK_BACK_SECONDS = 5.0
 """Numbers are given when an event is written and seen when it commits: an earlier number may appear later."""
@@ -156,9 +156,14 @@ def state(seen: Seen, membership: Membership) -> list[str]:
 
 
 def operations(seen: Seen, membership: Membership) -> list[str]:
-    """Follow the modes."""
+    """Follow the modes: ``seen.after`` is the mark of what the page shows, for there are no events to count."""
+    found = standing(membership)
+    mark = mark_of(found["product"])
+    if mark == seen.after:
+        return []
+    seen.after = mark
     me = f"user:{membership.user_id}"
-    return _changed(seen, membership, "_modes", standing=standing(membership), me=me)
+    return [_draw("_modes", standing=found, me=me, **_viewer(membership))]
 
 
 def nothing(seen: Seen, membership: Membership) -> list[str]:

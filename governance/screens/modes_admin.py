@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from unfold.decorators import display
 
 from .. import models
 from ..access.matrix import BYPASS, GOVERN_AGAIN, STOP_AGENTS
@@ -17,7 +18,7 @@ from ..models.modes import LONGEST_BYPASS_MINUTES
 from ..modes import bypassing
 from ..modes.degrading import set_degraded, set_degraded_everywhere
 from ..modes.stopping import let_go_on, stop
-from .admin_base import GlobalAdmin, RecordAdmin, Verb, in_states
+from .admin_base import BADGES, NONE, GlobalAdmin, RecordAdmin, Verb, in_states
 from .people import actor_of, names_of
 
 
@@ -107,10 +108,20 @@ SETTINGS_VERBS = (
 class AgentAdmin(RecordAdmin):
     """The agents that are known."""
 
-    list_display = ("name", "stopped", "when")
+    list_display = ("name", "stopped_badge", "why", "when")
     list_filter = ("stopped",)
     search_fields = ("^name",)
     verbs = AGENT_VERBS
+
+    @display(description="state", ordering="stopped", label=BADGES)  # type: ignore[untyped-decorator]
+    def stopped_badge(self, record: Agent) -> str:
+        """Whether it may do anything, as far as it is asked alone."""
+        return "stopped" if record.stopped else "active"
+
+    @display(description="why")  # type: ignore[untyped-decorator]
+    def why(self, record: Agent) -> str:
+        """The reason for which it was stopped."""
+        return record.stopped_reason or NONE
 
     def facts_of(self, record: Agent) -> dict[str, Any]:
         return {"stopped": record.stopped, "why": record.stopped_reason} if record.stopped else {}

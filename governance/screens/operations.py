@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +18,8 @@ from ..modes.stopping import let_go_on, stop
 from ..refusals import Conflict, Refusal
 from .pages import is_htmx, page, refuse
 from .people import actor_of
-from .standing import standing
+from .standing import mark_of, standing
+from .switches import all_lines
 
 
 class UnknownName(Conflict):
@@ -29,7 +31,9 @@ class UnknownName(Conflict):
 @page(OVERSEE)
 def index(request: HttpRequest) -> HttpResponse:
     """The modes, who turned them and why."""
-    return render(request, "governance/operations.html", {"me": str(actor_of(request))})
+    found = _now(request)
+    context = {**found, "after": mark_of(found["standing"]["product"]), "lines": all_lines()}
+    return render(request, "governance/operations.html", context)
 
 
 @page(STOP_AGENTS, methods=("POST",))
@@ -115,6 +119,6 @@ def _turn_stop(name: str | None, *, on: bool, actor: Actor, reason: str) -> None
     (stop if on else let_go_on)(agent, actor=actor, reason=reason)
 
 
-def _now(request: HttpRequest) -> dict[str, object]:
+def _now(request: HttpRequest) -> dict[str, Any]:
     # Read anew: a page's own copy may be older than what was just done.
     return {"standing": standing(request.membership), "me": str(actor_of(request))}  # type: ignore[attr-defined]

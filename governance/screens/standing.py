@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from ..database.tenancy import current_tenant, tenant_scope
 from ..models import Membership
@@ -22,14 +23,21 @@ def standing(membership: Membership | None) -> dict[str, Any]:
         return shown(product())
 
 
+def mark_of(found: Product) -> int:
+    """A number that changes with what a page shows of the state."""
+    return crc32(repr((found.state, found.reasons, found.stopped_count, found.bypass)).encode())
+
+
 def shown(found: Product) -> dict[str, Any]:
     """The state with the names of those who ask for a bypass."""
     going = found.bypass
+    # The banner says that one already.
+    said = [reason for reason in found.reasons if reason.name != "bypass"]
     names = names_of([going.requested_by, going.confirmed_by]) if going else {}
     return {
         "product": found,
-        "first": found.reasons[:1],
-        "more": len(found.reasons) - 1,
+        "first": said[:1],
+        "more": len(said) - 1,
         "asked_by": names.get(going.requested_by, "") if going else "",
         "agreed_by": names.get(going.confirmed_by, "") if going else "",
     }

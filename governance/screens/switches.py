@@ -33,6 +33,11 @@ class Line:
 @page(OVERSEE)
 def index(request: HttpRequest) -> HttpResponse:
     """The whole loop and each of its steps: on or off, and why."""
+    return render(request, "governance/switches.html", {"lines": all_lines()})
+
+
+def all_lines() -> list[Line]:
+    """Every switch, the whole loop first."""
     own = {switch.name: switch for switch in Switch.objects.all()}
     everywhere = {
         switch.name: switch.reason or "no reason given"
@@ -42,11 +47,10 @@ def index(request: HttpRequest) -> HttpResponse:
         WHOLE_LOOP: "The whole loop",
         **{stage: bridge.name.capitalize() for stage, bridge in bridges().items()},
     }
-    lines = [
+    return [
         _line(name, title, own.get(name), everywhere.get(name, ""))
         for name, title in titles.items()
     ]
-    return render(request, "governance/switches.html", {"lines": lines})
 
 
 @page(SWITCH, methods=("POST",))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from governance import readiness
 from governance.actors import COMMAND, Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.loop import verbs as loop
@@ -15,6 +16,7 @@ from governance.models import LoopStep, Tenant
 from governance.modes.degrading import set_degraded, set_degraded_everywhere
 from governance.modes.product import product
 from governance.modes.stopping import let_go_on, stop
+from governance.readiness import Finding, Mark
 
 from .. import factories
 from ..policies.guarding import ask
@@ -86,6 +88,22 @@ def test_the_api_tells_the_state(acme: Tenant, otto: Actor, api: Api) -> None:
     assert (told["agent_stop"]["why"], told["degraded"]["why"]) == ("A leak", "slow")
     assert told["agent_stop"]["since"].startswith("20")
     assert (told["stopped_agents"], told["bypass"]) == (["scout"], None)
+    assert told["readiness"]["ready"]
+
+
+def test_a_closed_guard_is_a_stopped_product_and_a_warning_a_degraded_one(acme: Tenant) -> None:
+    warns = Finding(Mark.WARNING, "Redis gives no answer")
+    readiness.remember({"broker": warns})
+    found = product()
+    assert (found.state, [reason.name for reason in found.reasons]) == ("DEGRADED", ["warning"])
+    assert ask().verdict == "allow"  # what is expendable changes no decision
+    readiness.remember({"sweeper": Finding(Mark.FAILING, "not seen"), "broker": warns})
+    found = product()
+    assert found.state == "STOPPED"
+    assert [(reason.name, reason.subject) for reason in found.reasons] == [
+        ("not_ready", "sweeper"),
+        ("warning", "broker"),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,9 +20,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from servestatic import ServeStaticASGI
 
 from config.statics import with_static
-from governance.actors import LOOP
+from governance.actors import LOOP, Actor
 from governance.database.tenancy import tenant_scope
-from governance.models import Checkpoint, LoopTrace, Tenant
+from governance.models import Checkpoint, LoopTrace, Settings, Tenant
+from governance.modes import bypassing
 from governance.story import live
 from governance.story.events import tell
 
@@ -249,3 +250,36 @@ def test_filters_work_without_a_reload_and_stay_in_the_address(open_page: Open, 
     expect(page.get_by_text("the running one")).to_have_count(0)
     assert "state=dead" in page.url
     assert page.evaluate("window.stayed")
+
+
+@pytest.mark.parametrize("path", ["", "timeline", "operations", "switches"])
+def test_a_bypass_is_loud_on_every_open_page_until_it_ends(
+    open_page: Open, tenant: Tenant, path: str
+):
+    page = open_page(path)
+    is_live(page)
+    banner = page.get_by_role("alert").filter(has_text="Not governed")
+    expect(banner).to_have_count(0)
+    with tenant_scope(tenant.id):
+        asked = bypassing.ask(minutes=5, actor=Actor("user", "1"), reason="wrong about all")
+        bypassing.confirm(asked, actor=Actor("user", "2"))
+    bypassing.tend()
+    expect(banner).to_be_visible()
+    expect(banner).to_be_in_viewport()
+    expect(page.locator("#state .word")).to_have_text("DEGRADED")
+    with tenant_scope(tenant.id):
+        bypassing.finish(asked, actor=Actor("user", "1"), reason="over")
+    expect(banner).to_have_count(0)
+    expect(page.locator("#state .word")).to_have_text("READY")
+
+
+def test_all_agents_are_stopped_by_keyboard_and_every_page_says_so(open_page: Open, tenant: Tenant):
+    page, other = open_page("operations"), open_page("incidents")
+    is_live(other)
+    page.locator("#agent-stop input[name=reason]").first.focus()
+    page.keyboard.type("A leak")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("all stopped")).to_be_visible()
+    expect(other.locator("#state")).to_contain_text("All agents are stopped")
+    with tenant_scope(tenant.id):
+        assert Settings.objects.get().stopped_reason == "A leak"
