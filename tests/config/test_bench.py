@@ -12,6 +12,7 @@ from governance.models import Tenant
 
 LOOPS = 20
 ROWS = 15
+BY_THE_WAY = loops.BOOKS - {"public.governance_loopstep"}  # whenever their time comes
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,7 @@ def test_five_stages_together_write_exactly_the_rows_of_one_loop(total):
 def test_the_product_crosses_every_bridge_once_for_each_loop(bench, observer):
     lap = race.run_round(loops.ours(bench), observer, warm=0, loops=LOOPS)
 
-    lap.rows.pop("public.governance_heartbeat", None)  # one a process, now and then
-    assert lap.rows == {
+    assert {table: count for table, count in lap.rows.items() if table not in BY_THE_WAY} == {
         "public.catalog_patternmatch": LOOPS,
         "public.recovery_recovery": LOOPS,
         "public.policies_evidence": LOOPS,

@@ -13,6 +13,7 @@ django.setup()
 
 from config.bench import place, scene  # noqa: E402 - the settings come first
 from config.priority import give_way  # noqa: E402
+from governance.ledger.notary import keep_forever  # noqa: E402
 from governance.loop.sweep import sweep_forever  # noqa: E402
 
 from .protocol import Counter, count_statements, serve  # noqa: E402
@@ -30,7 +31,10 @@ class Ours:
         scene.report_many(self._tenant_id, first, count, series=self._series)
 
     def work(self, leaving: threading.Event) -> None:
+        notary = threading.Thread(target=keep_forever, args=(leaving,), daemon=True)
+        notary.start()
         sweep_forever(leaving)
+        notary.join()
 
 
 if __name__ == "__main__":
