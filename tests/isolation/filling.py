@@ -17,6 +17,7 @@ from django.utils import timezone
 from governance.database.fields import OwnerField, TenantForeignKey, TenantModel
 from governance.database.inserts import insert
 from governance.database.isolation import tenant_models
+from governance.database.scoped import IN_SCOPE
 from incidents.models import Incident
 
 from .words import Words
@@ -190,8 +191,9 @@ def texts_without(mark: str) -> list[str]:
             if isinstance(field, models.CharField | models.TextField | models.JSONField):
                 with connection.cursor() as cursor:
                     cursor.execute(
-                        f"SELECT count(*) FROM {model._meta.db_table} WHERE {field.column}::text LIKE %s",
-                        [f"%{mark}%"],
+                        f"SELECT count(*) FROM {model._meta.db_table}"
+                        f" WHERE tenant_id = %s AND {field.column}::text LIKE %s",
+                        [IN_SCOPE, f"%{mark}%"],
                     )
                     if cursor.fetchone() == (0,):
                         empty.add(f"{model._meta.label}.{field.name}")
