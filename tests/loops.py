@@ -11,10 +11,11 @@ from typing import Any
 
 from django.db import connection
 
-from governance.loop.bridges import Ask, Bridge, GoOn, Outcome, Stop, Wait, Work
+from governance.loop.bridges import Ask, Bridge, GoOn, Outcome, Stop, TryLater, Wait, Work
 from governance.models import Agent, LoopTrace, Stage
 
 ASKED: list[tuple[str, Any]] = []
+AWAY_FOR = [0]  # how many of the first questions nobody answers
 UNDONE: list[str] = []
 CLASHED: list[str] = []
 
@@ -49,6 +50,8 @@ def _outcome(work: Work, wish: str) -> Outcome:
 
 def ask(work: Work, request: dict[str, Any]) -> Any:
     ASKED.append((work.trace_id, request["key"]))
+    if len(ASKED) <= AWAY_FOR[0]:
+        raise TryLater("nobody is there", len(ASKED))
     return "yes"
 
 

@@ -119,6 +119,18 @@ class Ask:
 
 Outcome = GoOn | Wait | Stop | Ask
 
+
+class TryLater(Exception):
+    """What ``ask`` raises when the other side is away: the step is given back, and it is no failure of the step's.
+
+    ``attempts`` is how often it was asked so far: who raises it keeps count, and gives up by an answer that says so.
+    """
+
+    def __init__(self, cause: str, attempts: int) -> None:
+        super().__init__(cause)
+        self.attempts = attempts
+
+
 Land = Callable[[Sequence[Work]], Mapping[str, Outcome]]
 AskOutside = Callable[[Work, Facts], Any]
 Undo = Callable[[str, str, Actor, str], None]

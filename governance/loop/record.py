@@ -55,15 +55,18 @@ class Record:
                 self._asking.append(replace(work, facts=facts, answer=None))
         return None
 
-    def note_failure(self, work: Work, failures: int, most: int, cause: str, wait: float) -> None:
-        """Keep that a step failed: it is ready again in ``wait`` seconds, or dead with the ``most``-th failure."""
-        is_dead = failures >= most
+    def note_failure(
+        self, work: Work, failures: int, most: int, cause: str, wait: float, *, counts: bool
+    ) -> None:
+        """Keep that a step failed: it is ready again in ``wait`` seconds, or dead with the ``most``-th that counts."""
+        is_dead = counts and failures >= most
         kind = "dead" if is_dead else "failed"
-        headline = (
-            f"Gave up after {failures} tries: {cause}"
-            if is_dead
-            else f"Try {failures} of {most} failed: {cause}"
-        )
+        if is_dead:
+            headline = f"Gave up after {failures} tries: {cause}"
+        elif counts:
+            headline = f"Try {failures} of {most} failed: {cause}"
+        else:
+            headline = f"Will be tried again: {cause}"
         details = {"stage": work.stage, "error": cause, "failures": failures}
         self._tell(work, [Told(kind, headline, "", details)])
         facts = {"stage": work.stage, "cause": cause}

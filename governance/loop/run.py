@@ -25,7 +25,7 @@ from ..database.tenancy import tenant_scope
 from ..gestures import caused_by
 from ..models import FailureState, LoopStep
 from . import queue
-from .bridges import Bridge, Outcome, Wait, Work, bridges
+from .bridges import Bridge, Outcome, TryLater, Wait, Work, bridges
 from .deadline import within
 from .record import Record
 
@@ -105,7 +105,10 @@ def _step_by_step(token: str, work: Work) -> int:
         except Exception as error:
             if _is_outage(error):
                 raise
-            log.exception("%s failed for %s", bridge.name, work.trace_id)
+            if isinstance(error, TryLater):
+                log.info("%s is put off for %s: %s", bridge.name, work.trace_id, error)
+            else:
+                log.exception("%s failed for %s", bridge.name, work.trace_id)
             _record_failure(token, work, error)
             done, left = 1, []
         landed += done
@@ -169,20 +172,34 @@ def _outcomes(stage: str, works: Sequence[Work], *, is_off: bool) -> Mapping[str
 
 def _record_failure(token: str, work: Work, error: Exception) -> None:
     """Give a failed step back with a later time, or call it dead when it failed too often."""
-    cause = f"{type(error).__name__}: {error}"[:MAX_ERROR].replace("\x00", "")
+    is_away = isinstance(error, TryLater)
+    cause = str(error) if is_away else f"{type(error).__name__}: {error}"
+    wait = backoff(error.attempts) if isinstance(error, TryLater) else None
     with tenant_scope(work.tenant_id):
         ours, _ = queue.fence(token, [work])
         if ours:
             step = LoopStep.objects.get(pk=work.step_id)
-            give_back(token, work, step.failures + 1, step.max_attempts, cause)
+            cause = cause[:MAX_ERROR].replace("\x00", "")
+            give_back(token, work, step, cause, counts=not is_away, wait=wait)
 
 
 def give_back(
-    token: str, work: Work, failures: int, most: int, cause: str, *, at_once: bool = False
+    token: str,
+    work: Work,
+    step: LoopStep,
+    cause: str,
+    *,
+    counts: bool = True,
+    wait: float | None = None,
 ) -> None:
-    """Write a failure of a step that is locked by this transaction; dead when it has failed ``most`` times."""
+    """Write that a step, locked by this transaction, must be tried again in ``wait`` seconds, else after a back-off.
+
+    Where that ``counts`` as a failure of the step, it is dead with its ``max_attempts``-th.
+    """
+    failures = step.failures + counts
     record = Record(token, work.tenant_id)
-    record.note_failure(work, failures, most, cause, 0.0 if at_once else backoff(failures))
+    pause = backoff(max(failures, 1)) if wait is None else wait
+    record.note_failure(work, failures, step.max_attempts, cause, pause, counts=counts)
     record.write()
 
 

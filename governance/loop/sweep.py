@@ -91,9 +91,7 @@ def _release(tenant_id: str, step_id: str) -> int:
     # The first claim is made in company: whoever died then may have died of a neighbour.
     alone = step.attempts > 1
     cause = "the process that ran it disappeared"
-    give_back(
-        step.claim_token, work, step.failures + alone, step.max_attempts, cause, at_once=not alone
-    )
+    give_back(step.claim_token, work, step, cause, counts=alone, wait=None if alone else 0.0)
     return 1
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from catalog.models import PatternMatch
 from governance.database.tenancy import tenant_scope
+from governance.loop.bridges import TryLater
 
 from .. import llm, outside, webhooks
 from ..addresses import AddressRefused
@@ -16,8 +17,8 @@ from . import calls
 
 SUGGESTION = "suggestion"
 WEBHOOK = "webhook"
-# The loop calls a step dead after five failures; giving up at the fifth makes it a named end instead.
-MOST_ATTEMPTS = 5
+# Tries of a webhook that does not say how many it wants.
+USUAL_ATTEMPTS = 5
 
 
 def suggestion_key(match_id: str) -> str:
@@ -51,7 +52,7 @@ def ask_model(tenant_id: str, match_id: str) -> dict[str, Any]:
 def call_webhook(tenant_id: str, recovery_id: str) -> dict[str, Any]:
     """Call a recovery's webhook: `{status, answer}`, or `{failed: why}` when it is no use to go on trying.
 
-    Raises outside.Unreachable where the loop should try again later.
+    Raises TryLater while the receiver is away.
     """
     with tenant_scope(tenant_id):
         call = calls.begin(recovery_id)
@@ -74,8 +75,8 @@ def call_webhook(tenant_id: str, recovery_id: str) -> dict[str, Any]:
     except outside.Unreachable as error:
         with tenant_scope(tenant_id):
             calls.failed(recovery_id, str(error))
-        if call.attempts < min(params.get("max_attempts", MOST_ATTEMPTS), MOST_ATTEMPTS):
-            raise
+        if call.attempts < params.get("max_attempts", USUAL_ATTEMPTS):
+            raise TryLater(f"the receiver is away: {error}", call.attempts) from error
         answer = {"failed": f"gave up after {call.attempts} tries: {error}"}
     except (webhooks.Refused, outside.Garbled) as error:
         answer = {"failed": str(error)}

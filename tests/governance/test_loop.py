@@ -32,6 +32,7 @@ def small_loop(settings: Any) -> Iterator[None]:
     bridges.bridges.cache_clear()
     bridges.decisions.cache_clear()
     loops.ASKED.clear()
+    loops.AWAY_FOR[0] = 0
     loops.UNDONE.clear()
     loops.CLASHED.clear()
     yield
@@ -204,6 +205,21 @@ def test_an_outside_question_is_asked_outside_and_lands_with_its_answer(tenant: 
     assert [(trace.id, trace.id)] == loops.ASKED
     assert step(tenant, trace).output["answer"] == "yes"
     assert seen(tenant, trace).state == LoopTrace.State.COMPLETE
+
+
+def test_a_question_that_nobody_answers_is_no_failure_of_the_step(tenant: Tenant) -> None:
+    loops.AWAY_FOR[0] = 6  # a step that failed so often would be dead
+    trace = begin(tenant, "ask")
+    for _ in range(6):
+        run_ready()
+        waiting = step(tenant, trace)
+        assert (waiting.state, waiting.failures) == (LoopStep.State.READY, 0)
+        assert waiting.error == "nobody is there"
+        with tenant_scope(tenant.id):
+            LoopStep.objects.filter(trace=trace).update(available_at=timezone.now())
+    run_ready()
+    assert seen(tenant, trace).state == LoopTrace.State.COMPLETE
+    assert len(set(loops.ASKED)) == 1
 
 
 def test_a_question_whose_asker_died_is_asked_again_with_the_same_key(tenant: Tenant) -> None:
