@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from ..models import LoopEvent
 from ..story import live
 from ..story.progress import progress
 from ..story.timeline import NoStory, entry, newest_trace
+
+log = logging.getLogger("antibody.live")
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
@@ -122,16 +125,14 @@ def _problem(status: int, code: str, detail: str) -> HttpResponseBase:
 
 async def _stream(follower: Follower) -> AsyncIterator[bytes]:
     live.use_loop(asyncio.get_running_loop())
-    layer = get_channel_layer()
-    channel = await layer.new_channel()
-    group = live.group_of_trace(follower.trace_id)
-    with suppress(Exception):
-        await layer.group_add(group, channel)
+    moved = asyncio.Event()
+    listener = asyncio.create_task(_listen(live.group_of_trace(follower.trace_id), moved))
     clock = asyncio.get_running_loop().time
     started = spoken = clock()
     try:
         yield b"retry: 1000\n\n"
         while clock() - started < LONGEST_SECONDS:
+            moved.clear()
             events, state = await sync_to_async(follower.look)()
             for event in events:
                 follower.sent.add(event.seq)
@@ -143,11 +144,33 @@ async def _stream(follower: Follower) -> AsyncIterator[bytes]:
                     return
                 yield b": still here\n\n"
                 spoken = clock()
-            with suppress(asyncio.TimeoutError, ConnectionError):
-                await asyncio.wait_for(layer.receive(channel), POLL_SECONDS)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(moved.wait(), POLL_SECONDS)
     finally:
-        with suppress(Exception):
-            await layer.group_discard(group, channel)
+        listener.cancel()
+        # It says good-bye to the channel, which may be silent.
+        await asyncio.wait({listener}, timeout=POLL_SECONDS)
+
+
+async def _listen(group: str, moved: asyncio.Event) -> None:
+    """Set ``moved`` whenever the live channel says that the story has. While the channel is away the poll must do.
+
+    A task of its own: whatever the channel does, or does not answer, the stream goes on without it.
+    """
+    layer = get_channel_layer()
+    while True:
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(group, channel)
+            try:
+                while True:
+                    await layer.receive(channel)
+                    moved.set()
+            finally:
+                await layer.group_discard(group, channel)
+        except Exception as error:  # noqa: BLE001 - losing the channel costs a second, never an event
+            log.warning("the live channel is away: %s", error)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _message(event: LoopEvent, state: dict[str, Any]) -> bytes:

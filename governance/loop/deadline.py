@@ -44,8 +44,9 @@ class _Watch:
                 _interrupt(ctypes.c_ulong(thread), None)  # what has not arrived yet shall not
 
     def _look_on(self) -> None:
+        never = threading.Event()  # time.sleep fails where a clock is turned back
         while True:
-            time.sleep(LOOKS_EVERY)
+            never.wait(LOOKS_EVERY)
             with self.lock:
                 now = time.monotonic()
                 for thread, until in list(self.until.items()):
