@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .invariants import LATE, UNCLAIMED, Violation
+from .invariants import LATE, SURVIVED, UNCLAIMED, Violation
 
 SHOWN_VIOLATIONS = 20
 
@@ -17,8 +17,9 @@ class Figures:
     """The counts of one torture. What must be zero is in ``MUST_BE_ZERO``.
 
     ``refused``: correct requests that were answered with an error of the client's; ``crashed``: answers of 500 (a
-    database that is away is answered with 503); ``failures``: steps that had to be tried again, by cause;
-    ``load``: the machine's load average in the end, for a process that shares its cores starts late.
+    database that is away is answered with 503); ``unmet``: crash points that no sweeper came by; ``failures``: steps
+    that had to be tried again, by cause; ``load``: the machine's load average in the end, for a process that shares
+    its cores starts late.
     """
 
     form: str
@@ -35,6 +36,13 @@ class Figures:
     unfinished: int = 0
     refused: int = 0
     crashed: int = 0
+    unmet: int = 0
+    deaths: int = 0
+    deaths_at: dict[str, int] = field(default_factory=dict)
+    poisoned: dict[str, int] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
+    attacks: dict[str, Any] = field(default_factory=dict)
+    restored: list[dict[str, Any]] = field(default_factory=list)
     settled_after_s: float | None = None
     acknowledged: dict[str, int] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)
@@ -50,7 +58,16 @@ class Figures:
     violations: list[dict[str, str]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
 
-    MUST_BE_ZERO = ("lost", "duplicated", "broken", "dead", "unfinished", "refused", "crashed")
+    MUST_BE_ZERO = (
+        "lost",
+        "duplicated",
+        "broken",
+        "dead",
+        "unfinished",
+        "refused",
+        "crashed",
+        "unmet",
+    )
 
     @property
     def ok(self) -> bool:
@@ -61,7 +78,7 @@ class Figures:
         """Take the violations of the whole run, each once."""
         promises = Counter(violation.promise for violation in found)
         self.lost, self.dead = promises["lost"], promises["dead"]
-        self.broken = promises["broken"] + promises[LATE]
+        self.broken = promises["broken"] + promises[LATE] + promises[SURVIVED]
         # A row that no answer told of is what a request left that was repeated and done again.
         self.duplicated = promises["duplicated"] + promises[UNCLAIMED]
         self.violations = [asdict(violation) for violation in found[:SHOWN_VIOLATIONS]]

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 
+from .outside import Arrival
+
 INVARIANTS = Path(__file__).with_name("invariants.sql")
 # A database that was killed answers again within a second or two on a busy machine.
 PATIENCE_SECONDS = 30.0
@@ -18,6 +20,10 @@ NEVER = frozenset({"lost", "duplicated", "broken", "dead"})
 UNFINISHED = "unfinished"
 LATE = "late"
 UNCLAIMED = "unclaimed"
+SURVIVED = "survived"
+IN_THE_END = frozenset({UNFINISHED, LATE, UNCLAIMED, SURVIVED})
+
+Acknowledged = Sequence[tuple[str, str]]  # (kind, id)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,25 +35,40 @@ class Violation:
     id: str
 
 
-def violations(dsn: Mapping[str, Any], acknowledged: Sequence[tuple[str, str]]) -> list[Violation]:
-    """Everything that is not so at this moment, also what only counts in the end (unfinished, late, unclaimed).
+def violations(
+    dsn: Mapping[str, Any], acknowledged: Acknowledged, arrived: Sequence[Arrival] = ()
+) -> list[Violation]:
+    """Everything that is not so at this moment, also what only counts in the end (``IN_THE_END``).
 
-    ``acknowledged`` must have been read before this call. Waits for a database that is just starting;
-    raises psycopg.OperationalError when it stays away.
+    What was ``acknowledged`` and what has ``arrived`` must have been read before this call. Waits for a database
+    that is just starting; raises psycopg.OperationalError when it stays away.
     """
     with connected(dsn) as connection, connection.cursor() as cursor:
-        return ask(cursor, acknowledged)
+        return ask(cursor, acknowledged, arrived)
 
 
-def ask(cursor: psycopg.Cursor[Any], acknowledged: Sequence[tuple[str, str]]) -> list[Violation]:
+def ask(
+    cursor: psycopg.Cursor[Any], acknowledged: Acknowledged, arrived: Sequence[Arrival] = ()
+) -> list[Violation]:
     """``violations`` in a transaction that is open already, of the rows that it can see."""
-    cursor.execute("CREATE TEMPORARY TABLE acknowledged (kind text, id text) ON COMMIT DROP")
-    with cursor.copy("COPY acknowledged FROM STDIN") as copy:
-        for pair in acknowledged:
-            copy.write_row(pair)
-    cursor.execute("ANALYZE acknowledged")
+    _load(cursor, "acknowledged (kind text, id text)", acknowledged)
+    _load(
+        cursor,
+        "arrived (purpose text, key text, body text)",
+        [(each.purpose, each.key, each.body) for each in arrived],
+    )
     cursor.execute(_statement())
     return sorted(Violation(*row) for row in cursor.fetchall())
+
+
+def _load(cursor: psycopg.Cursor[Any], table: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """A temporary table of these rows."""
+    name = table.partition(" ")[0]
+    cursor.execute(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP")
+    with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    cursor.execute(f"ANALYZE {name}")
 
 
 def connected(dsn: Mapping[str, Any]) -> psycopg.Connection[Any]:

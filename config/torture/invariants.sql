@@ -1,11 +1,13 @@
 -- What must be true of the database whatever was killed: each row of the answer is something that is not so.
 --
---   promise  lost, duplicated, broken or dead: never; unfinished, late and unclaimed: not once the work is over
+--   promise  lost, duplicated, broken or dead: never; unfinished, late, unclaimed and survived: not once the work is
+--            over
 --   rule     which one, in words
 --   id       the record (or the key) that breaks it
 --
 -- Read as an administrator, whom row-level security does not hold, in one statement and so in one snapshot. The
--- temporary table acknowledged(kind, id) holds what the outside client was promised before this statement began.
+-- temporary table acknowledged(kind, id) holds what the outside client was promised before this statement began, and
+-- arrived(purpose, key, body) every call that servers outside had got from us by then.
 -- Some rules repeat a unique constraint: they would tell if the constraint were ever dropped.
 
 WITH stage_order(stage, place) AS (
@@ -148,6 +150,27 @@ SELECT 'duplicated', 'a question is decided once', subject
   FROM governance_ledgerentry WHERE kind IN ('checkpoint.approved', 'checkpoint.rejected', 'checkpoint.expired')
  GROUP BY tenant_id, subject HAVING count(*) > 1
 
+UNION ALL
+SELECT 'duplicated', 'one failure is one pattern, however many report it at once', i.error_type
+  FROM incidents_incident i
+  JOIN catalog_patternmatch m ON m.tenant_id = i.tenant_id AND m.incident_id = i.id
+ WHERE i.source = 'race' GROUP BY i.tenant_id, i.error_type HAVING count(DISTINCT m.pattern_id) > 1
+
+UNION ALL
+SELECT 'duplicated', 'a call outside carries the key that it was announced with', a.purpose || ' ' || a.key
+  FROM arrived a
+ WHERE NOT EXISTS (SELECT FROM recovery_outsidecall o WHERE o.purpose = a.purpose AND o.key = a.key)
+
+UNION ALL
+SELECT 'duplicated', 'a call that is repeated says the same again', purpose || ' ' || key
+  FROM arrived GROUP BY purpose, key HAVING count(DISTINCT body) > 1
+
+UNION ALL
+SELECT 'duplicated', 'a call outside is counted before it is sent', o.purpose || ' ' || o.key
+  FROM recovery_outsidecall o
+  JOIN (SELECT purpose, key, count(*) AS times FROM arrived GROUP BY purpose, key) a USING (purpose, key)
+ WHERE a.times > o.attempts
+
 -- Broken: what belongs together was written together -------------------------------------------------------
 
 UNION ALL
@@ -177,6 +200,16 @@ SELECT 'broken', 'story and ledger tell of the same waits', step.trace_id || ' '
 UNION ALL
 SELECT 'broken', 'the hash of a ledger entry is that of its bytes', id
   FROM governance_ledgerentry WHERE sha256(body) <> hash
+
+UNION ALL
+SELECT 'broken', 'a number in the ledger is that of an entry and of its bytes', l.id
+  FROM governance_ledgerleaf l
+  LEFT JOIN governance_ledgerentry e ON e.tenant_id = l.tenant_id AND e.id = l.id
+ WHERE e.id IS NULL OR sha256('\x00'::bytea || e.body) <> l.hash
+
+UNION ALL
+SELECT 'broken', 'the numbers of a ledger begin at 0 and have no gap', tenant_id
+  FROM governance_ledgerleaf GROUP BY tenant_id HAVING count(*) <> max(seq) + 1 OR min(seq) <> 0
 
 UNION ALL
 SELECT 'broken', 'a step begins when the one before it is done', step.trace_id || ' ' || step.stage
@@ -241,30 +274,82 @@ SELECT 'broken', 'a prevention is told in the story of its policy', v.id
  WHERE 1 <> (SELECT count(*) FROM governance_loopevent e
               WHERE e.tenant_id = v.tenant_id AND e.type = 'prevention' AND e.subject = v.id)
 
--- Dead: only poison kills a step, and none was fed ---------------------------------------------------------
+UNION ALL
+SELECT 'broken', 'a dead step tells its cause, in its story and in the ledger', s.id
+  FROM governance_loopstep s
+ WHERE s.state = 'dead' AND (s.error = '' OR NOT EXISTS (
+       SELECT FROM governance_loopevent e
+        WHERE e.tenant_id = s.tenant_id AND e.trace_id = s.trace_id AND e.type = 'dead' AND e.stage = s.stage)
+    OR NOT EXISTS (
+       SELECT FROM governance_ledgerentry l
+        WHERE l.tenant_id = s.tenant_id AND l.subject = s.trace_id AND l.kind = 'loop.dead'))
 
 UNION ALL
-SELECT 'dead', 'no step died', trace_id || ' ' || stage || ': ' || left(error, 200)
-  FROM governance_loopstep WHERE state = 'dead'
+SELECT 'broken', 'a question that holds a loop is waited for', c.id
+  FROM governance_checkpoint c
+ WHERE c.state = 'pending' AND c.blocking AND c.type = 'approve_recovery' AND NOT EXISTS (
+       SELECT FROM governance_loopstep s
+        WHERE s.tenant_id = c.tenant_id AND s.state = 'waiting' AND s.waits_for = c.id)
+
+-- Dead: only poison kills a step ---------------------------------------------------------------------------
+
+UNION ALL
+SELECT 'dead', 'only poison kills a step', s.trace_id || ' ' || s.stage || ': ' || left(s.error, 200)
+  FROM governance_loopstep s
+  JOIN governance_looptrace t ON t.tenant_id = s.tenant_id AND t.id = s.trace_id
+  JOIN incidents_incident i ON i.tenant_id = t.tenant_id AND i.id = t.incident_id
+ WHERE s.state = 'dead' AND i.source <> 'poison'
+
+UNION ALL
+SELECT 'dead', 'poison kills the step that it was fed to', s.trace_id || ' ' || s.stage || ': ' || left(s.error, 200)
+  FROM governance_loopstep s
+  JOIN governance_looptrace t ON t.tenant_id = s.tenant_id AND t.id = s.trace_id
+  JOIN incidents_incident i ON i.tenant_id = t.tenant_id AND i.id = t.incident_id
+ WHERE s.state = 'dead' AND i.source = 'poison' AND split_part(i.source_key, '/', 2) <> s.stage
 
 -- Unfinished: not yet finished, and waiting for nobody -----------------------------------------------------
 
 UNION ALL
-SELECT 'unfinished', 'a loop is finished or waits in a named state', id
-  FROM governance_looptrace WHERE state = 'running'
+SELECT 'unfinished', 'a loop is finished or waits in a named state', t.id
+  FROM governance_looptrace t
+  JOIN incidents_incident i ON i.tenant_id = t.tenant_id AND i.id = t.incident_id
+ WHERE t.state = 'running' AND i.source <> 'poison'
 
--- Late: while the sweeper is down nobody takes leases back, so this counts when it has had time to ---------
+-- Survived: what was fed poison dies of it and of nothing else; five tries take their time -----------------
+
+UNION ALL
+SELECT 'survived', 'poison is what its step died of', i.source_key || ': ' || t.state
+  FROM incidents_incident i
+  JOIN governance_looptrace t ON t.tenant_id = i.tenant_id AND t.incident_id = i.id
+ WHERE i.source = 'poison' AND (t.state <> 'dead' OR NOT EXISTS (
+       SELECT FROM governance_loopevent e  -- now and then a fault was faster
+        WHERE e.tenant_id = t.tenant_id AND e.trace_id = t.id AND e.type IN ('failed', 'dead')
+          AND e.stage = split_part(i.source_key, '/', 2) AND e.details ->> 'error' LIKE
+              CASE split_part(i.source_key, '/', 1)
+                  WHEN 'error' THEN 'Poisoned: %'
+                  WHEN 'memory' THEN 'MemoryError: %'
+                  WHEN 'endless' THEN 'TookTooLong: %'
+                  ELSE 'the process that ran it disappeared' END))
+
+-- Late: while the sweeper is down nobody does these things, so they count when it has had time to ----------
 
 UNION ALL
 SELECT 'late', 'no lease ran out long ago', id
   FROM governance_loopstep WHERE state = 'running' AND lease_until < clock_timestamp() - interval '15 seconds'
+
+UNION ALL
+SELECT 'late', 'an entry of the ledger has its number soon', e.id
+  FROM governance_ledgerentry e
+ WHERE e.created_at < clock_timestamp() - interval '15 seconds'
+   AND NOT EXISTS (SELECT FROM governance_ledgerleaf l WHERE l.tenant_id = e.tenant_id AND l.id = e.id)
 
 -- Unclaimed: rows that no answer told of. While the client works, its next answer may be about to ----------
 
 UNION ALL
 SELECT 'unclaimed', 'every incident was acknowledged to the client', i.id
   FROM incidents_incident i
- WHERE NOT EXISTS (SELECT FROM acknowledged ack WHERE ack.kind = 'incident' AND ack.id = i.id)
+ WHERE i.source NOT IN ('bench', 'prepare')  -- those the torture made itself, before the work began
+   AND NOT EXISTS (SELECT FROM acknowledged ack WHERE ack.kind = 'incident' AND ack.id = i.id)
 
 UNION ALL
 SELECT 'unclaimed', 'every answer of the guard reached the client', d.id

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -77,10 +77,14 @@ class Running:
 
     def kill(self) -> None:
         """kill -9 of the whole group; what the process had begun stays as it is."""
-        # The group may be gone already, or live on without its leader.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait()
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal to the whole group."""
+        # It may be gone already, or live on without its leader.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, which)
 
 
 class Supervisor:
@@ -120,6 +124,28 @@ class Supervisor:
             running = self.running[name]
             running.kill()
             self._start(running.program)
+
+    def replace(self, program: Program) -> None:
+        """Kill the program of this name, and start this one in its place."""
+        with self.lock:
+            self.running[program.name].kill()
+            self._start(program)
+
+    @contextlib.contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Kill a program, and start it again afterwards."""
+        with self.lock:
+            running = self.running.pop(name)
+            running.kill()
+        try:
+            yield
+        finally:
+            self.start(running.program)
+
+    def signal(self, name: str, which: signal.Signals) -> None:
+        """Send a signal to a program and its children."""
+        with self.lock:
+            self.running[name].signal(which)
 
     def stop_all(self) -> None:
         """Kill every program for good."""

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from config.torture import client
-from config.torture.faults import FULL, KILLS, SHORT, Form, Kind, plan
+from catalog.models import Pattern, PatternMatch
+from config.torture.breaking.table import BREAKS
+from config.torture.client.journal import Journal, read_journal
+from config.torture.faults import FULL, SHORT, Form, Kind, kills, only, plan
 from config.torture.figures import Figures
-from config.torture.invariants import LATE, NEVER, UNCLAIMED, Violation, ask
+from config.torture.invariants import LATE, NEVER, SURVIVED, UNCLAIMED, Violation, ask
+from config.torture.outside import Arrival
 from config.torture.run import torture
 from governance import checkpoints, ledger
 from governance.actors import LOOP, Actor
-from governance.models import Checkpoint, LoopStep, LoopTrace, Stage, Tenant
+from governance.database.tenancy import tenant_scope
+from governance.ledger.sequencer import number_entries
+from governance.models import Checkpoint, LedgerEntry, LoopStep, LoopTrace, Stage, Tenant
 from governance.story.events import tell
 from incidents.services import Opened
+from recovery.models import OutsideCall
 from tests import factories
+from tests.isolation.logins import without_row_security
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 Tamper = Callable[[Opened], object]
 
 
-def broken_rules(*acknowledged: tuple[str, str]) -> set[tuple[str, str]]:
+COUNTED = NEVER | {LATE, SURVIVED}
+
+
+def broken_rules(
+    *acknowledged: tuple[str, str], arrived: Sequence[Arrival] = ()
+) -> set[tuple[str, str]]:
     """What is not so in acme, as (promise, rule), without what the client's journal and the loop's end decide."""
+    LoopStep.objects.exists()  # the tenant goes to the database with Django's first statement
     assert connection.connection is not None
     with connection.connection.cursor() as cursor:
-        found = ask(cursor, acknowledged)
-        cursor.execute("DROP TABLE acknowledged")
-    return {(each.promise, each.rule) for each in found if each.promise in NEVER | {LATE}}
+        found = ask(cursor, acknowledged, arrived)
+        cursor.execute("DROP TABLE acknowledged, arrived")
+    return {(each.promise, each.rule) for each in found if each.promise in COUNTED}
 
 
 # --- Invariants
@@ -70,6 +86,17 @@ def a_lease_that_ran_out(opened: Opened) -> None:
     steps(opened, state="running", lease_until=timezone.now() - timedelta(minutes=1))
 
 
+def an_entry_without_a_number(opened: Opened) -> None:
+    LedgerEntry.objects.create(
+        kind="x",
+        subject="x",
+        actor="x",
+        body=b"{}",
+        hash=sha256(b"{}").digest(),
+        created_at=LONG_AGO,
+    )
+
+
 def a_second_beginning(opened: Opened) -> None:
     tell(opened.trace.id, Stage.INCIDENT_CREATED, "again", actor=LOOP)
 
@@ -98,10 +125,22 @@ def a_decision_slept_through(opened: Opened) -> None:
     trace(opened, state="waiting", failure_state="human_checkpoint_pending")
 
 
+def a_question_that_nobody_waits_for(opened: Opened) -> None:
+    checkpoints.ask(
+        Checkpoint.Type.APPROVE_RECOVERY,
+        subject="rec_1",
+        title="May it?",
+        shown={},
+        requested_by=LOOP,
+        trace_id=opened.trace.id,
+    )
+
+
 @pytest.mark.parametrize(
     ("tamper", "promise", "rule"),
     [
         (a_lease_that_ran_out, LATE, "no lease ran out long ago"),
+        (an_entry_without_a_number, LATE, "an entry of the ledger has its number soon"),
         (a_second_beginning, "duplicated", "one beginning of a story"),
         (a_second_opening, "duplicated", "one opening of an incident in the ledger"),
         (a_stage_told_twice, "broken", "a done step has told its stage exactly once"),
@@ -147,7 +186,17 @@ def a_decision_slept_through(opened: Opened) -> None:
             "broken",
             "nobody sleeps through the decision that was waited for",
         ),
-        (lambda opened: steps(opened, state="dead"), "dead", "no step died"),
+        (lambda opened: steps(opened, state="dead"), "dead", "only poison kills a step"),
+        (
+            lambda opened: steps(opened, state="dead", error="ValueError: x"),
+            "broken",
+            "a dead step tells its cause, in its story and in the ledger",
+        ),
+        (
+            a_question_that_nobody_waits_for,
+            "broken",
+            "a question that holds a loop is waited for",
+        ),
     ],
 )
 def test_a_database_that_was_tampered_with_is_found_out(
@@ -157,6 +206,32 @@ def test_a_database_that_was_tampered_with_is_found_out(
     assert (promise, rule) not in broken_rules()
     tamper(opened)
     assert (promise, rule) in broken_rules()
+
+
+@pytest.mark.parametrize(
+    ("tampering", "rule"),
+    [
+        ("SET hash = sha256(hash)", "a number in the ledger is that of an entry and of its bytes"),
+        ("SET id = 'led_x'", "a number in the ledger is that of an entry and of its bytes"),
+        ("SET seq = seq + 1", "the numbers of a ledger begin at 0 and have no gap"),
+    ],
+)
+def test_a_number_of_the_ledger_that_was_tampered_with_is_found_out(
+    transactional_db: None, tampering: str, rule: str
+) -> None:
+    tenant = factories.tenant("acme")
+    with tenant_scope(tenant.id):
+        factories.report()
+    assert number_entries()
+    with tenant_scope(tenant.id):
+        assert broken_rules() == set()
+    with without_row_security(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE governance_ledgerleaf DISABLE TRIGGER append_only")
+        last = "seq = (SELECT max(seq) FROM governance_ledgerleaf)"
+        cursor.execute(f"UPDATE governance_ledgerleaf {tampering} WHERE {last}")
+        cursor.execute("ALTER TABLE governance_ledgerleaf ENABLE ALWAYS TRIGGER append_only")
+    with tenant_scope(tenant.id):
+        assert broken_rules() == {("broken", rule)}
 
 
 def test_a_decision_that_was_turned_round_is_lost(acme: Tenant, rita: Actor) -> None:
@@ -171,19 +246,129 @@ def test_a_decision_that_was_turned_round_is_lost(acme: Tenant, rita: Actor) -> 
     )
 
 
+RACED = "one failure is one pattern, however many report it at once"
+
+
+def test_one_failure_that_became_two_patterns_is_found_out(acme: Tenant) -> None:
+    patterns = [
+        Pattern.objects.create(
+            name="x",
+            error_type="RaceError",
+            tool="desk",
+            template="x",
+            signature=digit * 64,
+            signature_version=1,
+        )
+        for digit in "12"
+    ]
+    for pattern in patterns[:1] * 2 + patterns[1:]:
+        assert ("duplicated", RACED) not in broken_rules()
+        opened = factories.report(error_type="RaceError", source="race")
+        PatternMatch.objects.create(
+            incident=opened.incident, pattern=pattern, confidence=1.0, band="strong"
+        )
+    assert ("duplicated", RACED) in broken_rules()
+
+
+CALL = Arrival("webhook", "rec_1", "body")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "arrived", "rule"),
+    [
+        (2, [CALL, CALL], None),
+        (2, [CALL, replace(CALL, body="other")], "a call that is repeated says the same again"),
+        (1, [CALL, CALL], "a call outside is counted before it is sent"),
+        (
+            1,
+            [replace(CALL, key="rec_2")],
+            "a call outside carries the key that it was announced with",
+        ),
+        (
+            1,
+            [replace(CALL, purpose="suggestion")],
+            "a call outside carries the key that it was announced with",
+        ),
+    ],
+)
+def test_an_outside_call_that_came_with_another_key_or_body_or_uncounted_is_found_out(
+    acme: Tenant, attempts: int, arrived: list[Arrival], rule: str | None
+) -> None:
+    OutsideCall.objects.create(purpose="webhook", key="rec_1", attempts=attempts)
+    assert broken_rules(arrived=arrived) == ({("duplicated", rule)} if rule else set())
+
+
+def fed(poison: str, *, stage: str = "pattern_matched", cause: str) -> None:
+    """An incident that poisons a stage, whose first step died of a cause."""
+    opened = factories.report(source="poison", source_key=f"{poison}/{stage}/1")
+    steps(opened, state="dead", error=cause)
+    trace(opened, state="dead")
+    tell(
+        opened.trace.id,
+        "dead",
+        "x",
+        actor=LOOP,
+        stage="pattern_matched",
+        details={"error": cause},
+    )
+    ledger.append("loop.dead", opened.trace.id, actor=LOOP)
+
+
+DIED_OF_IT = (SURVIVED, "poison is what its step died of")
+FED_ELSEWHERE = ("dead", "poison kills the step that it was fed to")
+
+
+@pytest.mark.parametrize(
+    ("poison", "cause"),
+    [
+        ("error", "Poisoned: x"),
+        ("memory", "MemoryError: "),
+        ("endless", "TookTooLong: x"),
+        ("killed", "the process that ran it disappeared"),
+    ],
+)
+def test_a_step_that_died_of_its_poison_breaks_no_promise_and_of_another_cause_it_does(
+    acme: Tenant, poison: str, cause: str
+) -> None:
+    fed(poison, cause=cause)
+    assert broken_rules() == set()
+    fed(f"{poison}", stage="policy_generated", cause=cause)
+    assert broken_rules() == {DIED_OF_IT, FED_ELSEWHERE}
+
+
+def test_poison_that_killed_nothing_or_of_another_cause_was_survived(acme: Tenant) -> None:
+    fed("error", cause="KeyError: x")
+    assert broken_rules() == {DIED_OF_IT}
+
+
+def test_poison_that_killed_nothing_was_survived(acme: Tenant) -> None:
+    factories.report(source="poison", source_key="error/pattern_matched/1")
+    assert broken_rules() == {DIED_OF_IT}
+
+
 # --- The plan
 
 
 @pytest.mark.parametrize("form", [SHORT, FULL])
 def test_every_kind_of_fault_is_in_both_forms(form: Form) -> None:
-    assert {fault.kind for fault in plan(form, form.loops, seed=1)} == set(Kind)
+    assert {fault.kind for fault in plan(form, form.loops, seed=1)} == set(Kind) == set(BREAKS)
 
 
-def test_the_full_form_kills_fifty_times_flushes_five_times_and_restarts_three_times() -> None:
-    kinds = [fault.kind for fault in plan(FULL, FULL.loops, seed=1)]
-    assert sum(kind in KILLS for kind in kinds) == 50
-    assert kinds.count(Kind.FLUSH_BROKER) == 5
-    assert kinds.count(Kind.KILL_POSTGRES) + kinds.count(Kind.STOP_POSTGRES) == 3
+def test_the_full_form_has_a_thousand_deaths_at_points_and_ten_thousand_loops() -> None:
+    faults = plan(FULL, FULL.loops, seed=1)
+    assert sum(fault.kind == Kind.DIE_AT_POINTS for fault in faults) * 25 == 1_000
+    assert sum(fault.loops for fault in faults) == 10_000
+
+
+def test_one_kind_alone_can_be_asked_for() -> None:
+    chosen = only(SHORT, [Kind.MISLEAD, Kind.KILL_WHOLE])
+    assert [fault.kind for fault in plan(chosen, 10, seed=1)] == [Kind.MISLEAD, Kind.KILL_WHOLE]
+    assert [fault.number for fault in plan(kills(3), 30, seed=1)] == [0, 1, 2]
+
+
+def test_poison_is_fed_first_because_it_takes_its_time() -> None:
+    first = {fault.kind for fault in plan(FULL, FULL.loops, seed=4)[:4]}
+    assert first == {kind for kind in Kind if kind.startswith("poison")}
 
 
 def test_the_same_seed_is_the_same_torture_and_another_seed_is_not() -> None:
@@ -193,14 +378,12 @@ def test_the_same_seed_is_the_same_torture_and_another_seed_is_not() -> None:
 
 def test_every_fault_has_a_stretch_of_work_of_its_own() -> None:
     faults = plan(SHORT, 50, seed=3)
-    edges = [0, *(fault.granted for fault in faults)]
-    assert edges[-1] == 50
-    for fault, begin in zip(faults, edges, strict=False):
-        assert begin <= fault.after < fault.granted
+    assert sum(fault.loops for fault in faults) == 50
+    assert all(0 <= fault.after < fault.loops for fault in faults)
 
 
 def test_fewer_loops_than_faults_are_refused() -> None:
-    with pytest.raises(ValueError, match="14 faults"):
+    with pytest.raises(ValueError, match="faults need at least as many loops"):
         plan(SHORT, 13, seed=1)
 
 
@@ -209,13 +392,13 @@ def test_fewer_loops_than_faults_are_refused() -> None:
 
 def test_a_journal_holds_what_was_written_once_and_no_half_lines(tmp_path: Path) -> None:
     path = tmp_path / "acknowledged.jsonl"
-    assert client.read_journal(path) == []
-    journal = client.Journal(path)
+    assert read_journal(path) == []
+    journal = Journal(path)
     for pair in [("incident", "inc_1"), ("incident", "inc_1"), ("decision", "dec_1")]:
         journal.write(*pair)
     with path.open("a") as file:
         file.write('["incident", "inc')
-    assert client.read_journal(path) == [("incident", "inc_1"), ("decision", "dec_1")]
+    assert read_journal(path) == [("incident", "inc_1"), ("decision", "dec_1")]
 
 
 @pytest.mark.parametrize("name", Figures.MUST_BE_ZERO)

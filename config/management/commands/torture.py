@@ -11,19 +11,29 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config.torture import faults
+from config.torture.faults import Form, Kind
+from config.torture.outsider import Stuck
 from config.torture.programs import NeverUp
-from config.torture.run import Stuck, torture
+from config.torture.run import torture
+
+POINTS = 25
 
 
 class Command(BaseCommand):
-    help = "Kill, flush and restart everything while a client works; nothing may be lost or done twice."
+    help = "Kill, poison, race, silence and restart everything while a client works; nothing may be lost or done twice."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--full", action="store_true", help="50 kills, 5 flushes, 3 restarts of the database"
+            "--full", action="store_true", help="10,000 loops, every fault, 1,000 deaths at points"
         )
-        parser.add_argument("--loops", type=int, help="how many loops (300, with --full 2000)")
+        parser.add_argument(
+            "--kills", type=int, metavar="N", help=f"nothing but N deaths, a multiple of {POINTS}"
+        )
+        parser.add_argument(
+            "--only", nargs="+", choices=list(Kind), metavar="KIND", help="only these faults"
+        )
+        parser.add_argument("--loops", type=int, help="how many loops (300, with --full 10000)")
         parser.add_argument("--seed", type=int, help="the same faults again; else drawn")
         parser.add_argument("--keep", action="store_true", help="leave data and logs behind")
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -31,7 +41,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # A way out that takes every process along, as Ctrl-C is one.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        form = faults.FULL if options["full"] else faults.SHORT
+        form = _form(options)
         try:
             figures = torture(
                 form,
@@ -45,3 +55,12 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(figures.report()) if options["json"] else figures.table())
         if not figures.ok:
             sys.exit(1)
+
+
+def _form(options: dict[str, Any]) -> Form:
+    if (kills := options["kills"]) is not None:
+        if kills < POINTS or kills % POINTS:
+            raise CommandError(f"--kills must be a multiple of {POINTS}, one for each point.")
+        return faults.kills(kills // POINTS)
+    form = faults.FULL if options["full"] else faults.SHORT
+    return faults.only(form, [Kind(each) for each in options["only"]]) if options["only"] else form
