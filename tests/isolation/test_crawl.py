@@ -6,8 +6,19 @@ the crawl would notice.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import psycopg
+from django.db import connection
+
+from config import backups
+from config.database import Address, _reconnect_with
+from governance.database import isolation
+
+from ..config.test_backups import named
 from .crawl import Result, crawl
 from .layers import without_managers
 from .logins import without_row_security
@@ -35,6 +46,23 @@ def test_row_level_security_holds_alone(both: World) -> None:
 def test_the_managers_hold_alone(both: World) -> None:
     with without_row_security():
         holds(crawl(both, QUICK, ["api"], every=3), requests=150, own=30)
+
+
+def test_a_restored_database_keeps_tenants_apart_too(
+    both: World, admin: Address, tmp_path: Path
+) -> None:
+    restored = replace(admin, name=f"ab_{secrets.token_hex(6)}")
+    before = connection.settings_dict
+    try:
+        backups.backup(named(admin), tmp_path, tmp_path / "antibody.dump")
+        backups.restore(named(restored), tmp_path, tmp_path / "antibody.dump")
+        _reconnect_with({**before, "NAME": restored.name})
+        assert isolation.missing() == []
+        holds(crawl(both, QUICK, ["api"], every=4), requests=100, own=30)
+    finally:
+        _reconnect_with(before)
+        with psycopg.connect(**admin.dsn("postgres"), autocommit=True) as server:
+            server.execute(f"DROP DATABASE IF EXISTS {restored.name} WITH (FORCE)")
 
 
 def test_the_crawl_finds_what_comes_through_where_nothing_holds(both: World) -> None:
