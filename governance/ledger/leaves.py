@@ -58,9 +58,12 @@ def leaf_hashes(low: int, high: int) -> Iterator[bytes]:
             yield bytes(found[seq])
 
 
-def complete_nodes() -> int:
-    """Write the nodes that have become complete in the tenant's tree; how many. Who else writes them writes the same."""
-    written, count, level = 0, size(), 1
+def complete_nodes(of: int) -> int:
+    """Write the nodes that are complete in the tree of the first ``of`` entries of the tenant in scope; how many.
+
+    Who else writes them writes the same.
+    """
+    written, count, level = 0, of, 1
     while count := count // WIDTH:
         last = LedgerNode.objects.filter(level=level).aggregate(last=Max("place"))["last"]
         missing = range(0 if last is None else last + 1, count)

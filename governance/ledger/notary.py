@@ -62,19 +62,29 @@ def keep_forever(leaving: threading.Event) -> None:
             log.info("the database is away: %s", type(error).__name__)
             connection.close()
             pause = DATABASE_AWAY_SECONDS
+        except Exception:
+            # Nobody would start this thread again.
+            log.exception("the notary stumbled; it goes on")
+            connection.close()
+            pause = DATABASE_AWAY_SECONDS
     connection.close()
 
 
 def sign_all() -> int:
     """Have every tree signed that has grown; how many notes came of it. Raises SignerAway.
 
-    A tree that the signer refuses is told in the log, and does not keep the others from theirs.
+    A tree that the signer refuses, or that has holes, is told in the log, and does not keep the others from theirs.
     """
     signed = 0
-    for tree in sequencer.to_sign():
+    trees = sequencer.to_sign()
+    if trees:
+        _knock()
+    for tree in trees:
         try:
             signed += sign_one(tree.tenant_id)
-        except Refused as error:
+        except SignerAway:
+            raise
+        except LedgerError as error:
             log.error("the ledger of %s is not signed: %s", tree.tenant_id, error)  # noqa: TRY400 - no bug of ours
     return signed
 
@@ -85,8 +95,9 @@ def sign_one(tenant_id: str) -> bool:
     Raises Refused, and SignerAway.
     """
     with tenant_scope(tenant_id):
-        leaves.complete_nodes()
+        # Once: another notary may be giving numbers at this moment.
         size = leaves.size()
+        leaves.complete_nodes(size)
         root = leaves.root(size)
         last = latest_note()
         hashes = b"".join(leaves.leaf_hashes(last.size if last else 0, size))
@@ -96,6 +107,15 @@ def sign_one(tenant_id: str) -> bool:
         return _refused(tenant_id, answer)
     note = read(answer["note"])
     return _keep(tenant_id, note)
+
+
+def _knock() -> None:
+    """See that somebody listens, before anything is read for him: it would be more each time that nobody does."""
+    place = settings.LEDGER_DIR / SOCKET
+    try:
+        connect(place, ANSWERS_WITHIN_SECONDS).close()
+    except OSError as error:
+        raise SignerAway(f"{place}: {error}") from error
 
 
 def _keep(tenant_id: str, note: Note) -> bool:

@@ -161,6 +161,25 @@ def test_a_rewritten_past_is_not_signed_and_others_are(
     assert Outside(directory, acme.id).notes()[-1].size == 4
 
 
+def test_a_tree_with_a_hole_is_not_signed_and_others_are(
+    directory: Path, at_work: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work()
+    acme, umbra = factories.tenant("acme"), factories.tenant("umbra")
+    write(acme, 3)
+    number_entries()
+    with without_row_security(), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE governance_ledgerleaf DISABLE TRIGGER ALL")
+        cursor.execute(
+            "DELETE FROM governance_ledgerleaf WHERE seq = 1 AND tenant_id = %s", (acme.id,)
+        )
+        cursor.execute("ALTER TABLE governance_ledgerleaf ENABLE ALWAYS TRIGGER append_only")
+    assert notary.sign_all() == 1
+    assert "no entry number 1" in caplog.text
+    assert [tree.tenant_id for tree in to_sign()] == [acme.id]
+    assert Outside(directory, umbra.id).notes()[-1].size == 1
+
+
 def test_it_keeps_up_by_itself_through_a_dead_signer(directory: Path, at_work: Any) -> None:
     acme = factories.tenant("acme")
     leaving = threading.Event()
