@@ -27,6 +27,11 @@ def use() -> None:
     connection.settings_dict["NAME"] = NAME
 
 
+def current() -> str:
+    """The database that this process's default connection goes to: the bench's, or that of a test."""
+    return str(connection.settings_dict["NAME"])
+
+
 def dsn(*, owner: bool = False, name: str = NAME) -> dict[str, Any]:
     """psycopg.connect's arguments for the app's login, or the owner's."""
     login: dict[str, Any] = settings.DATABASES["default"]

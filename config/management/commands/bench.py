@@ -12,9 +12,8 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.bench import growth, latency, loops, place, reports, scene
+from config.bench import growth, latency, loops, place, reports, scene, tampered
 from config.bench.race import BenchError
-from governance.models import Tenant
 
 
 class Command(BaseCommand):
@@ -23,7 +22,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["loop", "report", "latency"])
+        parser.add_argument("what", choices=["loop", "report", "latency", "tamper"])
         parser.add_argument(
             "--loops", type=int, default=2_000, help="loops of one timed round (2000)"
         )
@@ -39,6 +38,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--incidents", type=int, default=200, help="incidents one by one at idle (200)"
         )
+        parser.add_argument(
+            "--tamperings", type=int, default=1_000, help="of a signed ledger (1000)"
+        )
+        parser.add_argument(
+            "--untouched", type=int, default=100_000, help="entries nobody touches (100000)"
+        )
+        parser.add_argument("--seed", type=int, default=1, help="the same tamperings again (1)")
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, **options: Any) -> None:
@@ -46,14 +52,22 @@ class Command(BaseCommand):
         logging.getLogger().setLevel(logging.ERROR)
         try:
             with place.made():
-                found = _machine() | self._measure(scene.make(), options)
+                found = _machine() | self._measure(options)
         except BenchError as error:
             raise CommandError(str(error)) from error
         self._show(found, as_json=options["json"])
         if found["failed"]:
             raise CommandError(f"Not reached: {', '.join(found['failed'])}.")
 
-    def _measure(self, tenant: Tenant, options: dict[str, Any]) -> dict[str, Any]:
+    def _measure(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options["what"] == "tamper":
+            return tampered.measure(
+                tamperings=options["tamperings"],
+                untouched=options["untouched"],
+                seed=options["seed"],
+                say=self._say,
+            )
+        tenant = scene.make()
         match options["what"]:
             case "loop" if options["growth"]:
                 return growth.measure(tenant, loops=options["loops"], say=self._say)
