@@ -60,7 +60,7 @@ def compare(tenant: Tenant, *, loops: int, rounds: int = ROUNDS, say: Say) -> di
                 _check_rows(name, lap, rows)
                 laps[name].append(lap)
                 say(f"round {number}: {name:<13} {lap.loops / lap.seconds:8.1f} loops/s")
-    middle = {name: _middle(each) for name, each in laps.items()}
+    middle = {name: middle_of(each) for name, each in laps.items()}
     speed = {name: lap.loops / lap.seconds for name, lap in middle.items()}
     ratios = {
         name: round(speed["ours"] / speed[name], 3) if name in speed else None for name in WANTED
@@ -69,7 +69,7 @@ def compare(tenant: Tenant, *, loops: int, rounds: int = ROUNDS, say: Say) -> di
         "loops": loops,
         "rounds": rounds,
         "rows_of_effect": rows,
-        "systems": {name: _figures(middle[name], laps[name]) for name in racers},
+        "systems": {name: figures_of(middle[name], laps[name]) for name in racers},
         "skipped": skipped,
         "ratios": ratios,
         "wanted": WANTED,
@@ -114,11 +114,11 @@ def _check_rows(name: str, lap: Lap, rows: int) -> None:
         )
 
 
-def _middle(laps: list[Lap]) -> Lap:
+def middle_of(laps: list[Lap]) -> Lap:
     """The lap with the median speed."""
     return sorted(laps, key=lambda lap: lap.loops / lap.seconds)[len(laps) // 2]
 
 
-def _figures(middle: Lap, laps: list[Lap]) -> dict[str, Any]:
+def figures_of(middle: Lap, laps: list[Lap]) -> dict[str, Any]:
     speeds = [round(lap.loops / lap.seconds, 1) for lap in laps]
     return {**middle.figures(), "all_rounds": speeds, "median": round(statistics.median(speeds), 1)}

@@ -153,11 +153,8 @@ def _forget_some() -> None:
 def audited(connection: psycopg.Connection[Any], tenant_id: str, outside: signed.Signed) -> Audit:
     """What ``verify_ledger`` says of a tenant, asked through this connection."""
 
-    def rows(sql: str, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        with connection.cursor(name="audit") as cursor:
-            cursor.itersize = 2_000
-            cursor.execute(sql.encode(), params)
-            yield from cursor
+    def rows(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return connection.execute(sql.encode(), params).fetchall()
 
     with connection.transaction():
         return verify(tenant_id, rows, outside, outside.size)

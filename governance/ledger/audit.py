@@ -7,24 +7,21 @@ those a change is found at the very entry where it begins, however well it was m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..signing.tree import Frontier, leaf_hash
 from .entries import LedgerError, canonical, said_at, salted_hash
 from .erasure import ERASED
 from .nodes import Nodes
 from .signed import Signed
+from .snapshots import Placed, Rows, Written, placed
 
 # The notary numbers what was committed within seconds; a transaction may take its time.
 MAY_WAIT_SECONDS = 60.0
 MOST_TOLD = 100
-
-Rows = Callable[[str, dict[str, Any]], Iterator[tuple[Any, ...]]]
-"""Rows of a query, as they come: ``rows(sql, params)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +30,6 @@ class Problem:
 
     seq: int | None
     what: str
-
-
-class Row(NamedTuple):
-    """A leaf, with the entry and the payload that belong to it, None where they are gone."""
-
-    seq: int
-    id: str
-    leaf: bytes
-    leaf_xid: int
-    entry: str | None
-    kind: str
-    subject: str
-    actor: str
-    gesture: str
-    created_at: datetime
-    body: bytes
-    hash: bytes
-    xid: int
-    salt: bytes | None
-    payload: bytes | None
 
 
 @dataclass(slots=True)
@@ -81,7 +58,7 @@ class Audit:
 
 
 def verify(tenant_id: str, rows: Rows, signed: Signed, at_least: int) -> Audit:
-    """Verify a tenant's ledger. ``rows`` answers from one snapshot of the database.
+    """Verify a tenant's ledger. ``rows`` asks one snapshot of the database.
 
     While entries are written, what is outside changes too: ``at_least`` is how many entries had been signed before
     the snapshot (they must be there), ``signed`` is read after it (every note that the database has must be there).
@@ -90,7 +67,7 @@ def verify(tenant_id: str, rows: Rows, signed: Signed, at_least: int) -> Audit:
     for what in signed.problems:
         audit.note(None, what)
     walk = _Walk(audit, signed, Nodes(tenant_id, rows))
-    walk.over(rows(_LEAVES, {"tenant": tenant_id}))
+    walk.over(placed(tenant_id, rows))
     walk.end(at_least)
     _unnumbered(audit, rows)
     _own_notes(audit, rows, signed)
@@ -109,10 +86,9 @@ class _Walk:
         self.kept: dict[str, int] = {}
         self.erased: set[str] = set()
 
-    def over(self, found: Iterable[tuple[Any, ...]]) -> None:
+    def over(self, found: Iterable[Placed]) -> None:
         expected = 0
-        for each in found:
-            row = Row(*each)
+        for row in found:
             self._in_order(row, expected)
             expected = max(expected, row.seq + 1)
             self._grow(row, self._leaf(row))
@@ -123,7 +99,7 @@ class _Walk:
         self.last_bad = max(self.last_bad, seq)
         self.audit.note(seq, what)
 
-    def _in_order(self, row: Row, expected: int) -> None:
+    def _in_order(self, row: Placed, expected: int) -> None:
         if row.seq == expected:
             return
         self.is_whole = False
@@ -134,20 +110,20 @@ class _Walk:
         else:
             self._bad(expected, f"Nothing has the numbers from {expected} to {row.seq - 1}.")
 
-    def _leaf(self, row: Row) -> bytes:
+    def _leaf(self, row: Placed) -> bytes:
         """The hash of the entry's bytes, as they are now; of what is gone, the one that is kept of it."""
         if row.entry is None:
             self._bad(row.seq, f"The entry {row.id} is gone.")
-            return bytes(row.leaf)
-        body = bytes(row.body)
-        for wrong in self._wrong(row, body):
+            return row.leaf
+        for wrong in self._wrong(row, row.entry):
             self._bad(row.seq, f"{row.id}: {wrong}.")
-        return leaf_hash(body)
+        return leaf_hash(bytes(row.entry.body))
 
-    def _wrong(self, row: Row, body: bytes) -> Iterator[str]:
-        if sha256(body).digest() != bytes(row.hash):
+    def _wrong(self, row: Placed, entry: Written) -> Iterator[str]:
+        body = bytes(entry.body)
+        if sha256(body).digest() != bytes(entry.hash):
             yield "its hash is not that of its bytes"
-        if row.xid != row.leaf_xid:
+        if entry.xid != row.xid:
             yield "its transaction is not the one that was numbered"
         try:
             said = json.loads(body)
@@ -156,40 +132,40 @@ class _Walk:
         except (ValueError, TypeError, AttributeError, LedgerError):
             yield "its bytes are no entry"
             return
-        yield from self._columns(row, said)
+        yield from self._columns(entry, said)
         yield from self._payload(row, said)
 
-    def _columns(self, row: Row, said: dict[str, Any]) -> Iterator[str]:
+    def _columns(self, entry: Written, said: dict[str, Any]) -> Iterator[str]:
         columns = {
-            "id": row.entry,
+            "id": entry.id,
             "tenant": self.audit.tenant_id,
-            "kind": row.kind,
-            "subject": row.subject,
-            "actor": row.actor,
+            "kind": entry.kind,
+            "subject": entry.subject,
+            "actor": entry.actor,
         }
         # Entries of before there were trees say neither when nor which gesture.
         if "at" in said:
-            columns |= {"at": said_at(row.created_at), "gesture": row.gesture}
+            columns |= {"at": said_at(entry.created_at), "gesture": entry.gesture}
         for name, column in columns.items():
             if said.get(name) != column:
                 yield f"its bytes say another {name} than its column"
 
-    def _payload(self, row: Row, said: dict[str, Any]) -> Iterator[str]:
+    def _payload(self, row: Placed, said: dict[str, Any]) -> Iterator[str]:
         if said.get("kind") == ERASED:
             self.erased.add(str(said.get("subject")))
         wanted = said.get("private")
-        if row.payload is None or row.salt is None:
+        if row.private is None:
             if wanted is not None:
                 self.withheld[row.id] = row.seq
         elif wanted is None:
             yield "it has a payload of which its bytes say nothing"
-        elif salted_hash(bytes(row.salt), bytes(row.payload)) != wanted:
+        elif salted_hash(*row.private) != wanted:
             yield "its payload is not the one that its bytes were made with"
         else:
             self.kept[row.id] = row.seq
 
-    def _grow(self, row: Row, leaf: bytes) -> None:
-        if bytes(row.leaf) != leaf:
+    def _grow(self, row: Placed, leaf: bytes) -> None:
+        if row.leaf != leaf:
             self._bad(row.seq, f"{row.id}: its leaf is not the hash of its bytes.")
         known = self.signed.leaf(row.seq)
         if known is not None and known != leaf:
@@ -255,14 +231,6 @@ def _own_notes(audit: Audit, rows: Rows, signed: Signed) -> None:
             )
 
 
-_LEAVES = """
-SELECT l.seq, l.id, l.hash, l.xid::text::bigint, e.id, e.kind, e.subject, e.actor, e.gesture, e.created_at, e.body,
-       e.hash, e.xid::text::bigint, p.salt, p.payload
-  FROM governance_ledgerleaf l
-  LEFT JOIN governance_ledgerentry e ON e.id = l.id AND e.tenant_id = l.tenant_id
-  LEFT JOIN governance_ledgerpayload p ON p.id = l.id AND p.tenant_id = l.tenant_id
- WHERE l.tenant_id = %(tenant)s ORDER BY l.seq, l.id
-"""
 _UNNUMBERED = """
 SELECT e.id, extract(epoch FROM clock_timestamp() - e.created_at)::float8 FROM governance_ledgerentry e
  WHERE e.tenant_id = %(tenant)s

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..signing.notes import origin_of, verifier_key
 from ..signing.outside import Outside, public_key
+from .snapshots import Rows, placed
 
 VERSION = 1
-Rows = Callable[[str, dict[str, Any]], Iterator[tuple[Any, ...]]]
 
 
 def lines(tenant_id: str, rows: Rows, directory: Path, *, with_payloads: bool) -> Iterator[str]:
@@ -37,12 +37,14 @@ def lines(tenant_id: str, rows: Rows, directory: Path, *, with_payloads: bool) -
         if note.size <= size:
             yield _line(note=note.text)
     leaves = outside.leaf_hashes()
-    for seq, body, salt, payload in rows(_ENTRIES, {"tenant": tenant_id}):
-        entry: dict[str, Any] = {"seq": seq, "body": bytes(body).decode("utf-8", "replace")}
+    for row in placed(tenant_id, rows):
+        body = bytes(row.entry.body) if row.entry else b""
+        entry: dict[str, Any] = {"seq": row.seq, "body": body.decode("utf-8", "replace")}
         if leaf := next(leaves, None):
             entry["leaf"] = b64encode(leaf).decode()
-        if with_payloads and payload is not None:
-            entry |= {"salt": bytes(salt).hex(), "payload": bytes(payload).decode()}
+        if with_payloads and row.private is not None:
+            salt, payload = row.private
+            entry |= {"salt": salt.hex(), "payload": payload.decode()}
         yield _line(**entry)
 
 
@@ -52,11 +54,4 @@ def _line(**said: Any) -> str:
 
 _SIZE = """
 SELECT coalesce(max(seq) + 1, 0) FROM governance_ledgerleaf WHERE tenant_id = %(tenant)s
-"""
-_ENTRIES = """
-SELECT l.seq, coalesce(e.body, ''), p.salt, p.payload
-  FROM governance_ledgerleaf l
-  LEFT JOIN governance_ledgerentry e ON e.id = l.id AND e.tenant_id = l.tenant_id
-  LEFT JOIN governance_ledgerpayload p ON p.id = l.id AND p.tenant_id = l.tenant_id
- WHERE l.tenant_id = %(tenant)s ORDER BY l.seq
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from ..signing.tree import root_of
 from .leaves import WIDTH
+from .snapshots import Rows
 
 _NODES = """
 SELECT level, place, hash FROM governance_ledgernode WHERE tenant_id = %(tenant)s
@@ -16,9 +16,7 @@ SELECT level, place, hash FROM governance_ledgernode WHERE tenant_id = %(tenant)
 class Nodes:
     """What is stored, and what the leaves so far have come to."""
 
-    def __init__(
-        self, tenant_id: str, rows: Callable[[str, dict[str, Any]], Iterator[tuple[Any, ...]]]
-    ) -> None:
+    def __init__(self, tenant_id: str, rows: Rows) -> None:
         self._stored = {
             (level, place): bytes(found)
             for level, place, found in rows(_NODES, {"tenant": tenant_id})

@@ -1,10 +1,15 @@
-"""The product itself: what ``manage.py sweep`` does, with the real bridges of ``config/loop.py``."""
+"""The product itself: what ``manage.py sweep`` does, with the real bridges of ``config/loop.py``.
+
+BENCH_LEDGER=whole lets the notary work beside it, as ``manage.py sweep`` does; BENCH_LEDGER=off leaves the ledger out.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 import django
 
@@ -13,17 +18,28 @@ django.setup()
 
 from config.bench import place, scene  # noqa: E402 - the settings come first
 from config.priority import give_way  # noqa: E402
+from governance import ledger  # noqa: E402
+from governance.ledger import entries  # noqa: E402
 from governance.ledger.notary import keep_forever  # noqa: E402
 from governance.loop.sweep import sweep_forever  # noqa: E402
 
 from .protocol import Counter, count_statements, serve  # noqa: E402
 
 
+def leave_out_the_ledger() -> None:
+    """From here on this process writes no entries: what the loop would cost without them."""
+
+    def nothing(wanted: Iterable[Any]) -> list[str]:
+        return ["" for _ in wanted]
+
+    ledger.append_all = entries.append_all = nothing  # type: ignore[assignment]
+
+
 class Ours:
     """One sweeper process."""
 
-    def __init__(self, tenant_id: str) -> None:
-        self._tenant_id = tenant_id
+    def __init__(self, tenant_id: str, *, has_ledger: bool) -> None:
+        self._tenant_id, self._has_ledger = tenant_id, has_ledger
         # Every round begins with new processes, and each must report incidents of its own.
         self._series = secrets.token_hex(4)
 
@@ -31,10 +47,12 @@ class Ours:
         scene.report_many(self._tenant_id, first, count, series=self._series)
 
     def work(self, leaving: threading.Event) -> None:
-        notary = threading.Thread(target=keep_forever, args=(leaving,), daemon=True)
-        notary.start()
+        notary = threading.Thread(target=keep_forever, args=(leaving,), name="notary", daemon=True)
+        if self._has_ledger:
+            notary.start()
         sweep_forever(leaving)
-        notary.join()
+        if self._has_ledger:
+            notary.join()
 
 
 if __name__ == "__main__":
@@ -42,4 +60,7 @@ if __name__ == "__main__":
     give_way()
     counter = Counter()
     count_statements(counter.add)
-    serve(Ours(os.environ["BENCH_TENANT"]), counter.value)
+    has_ledger = os.environ.get("BENCH_LEDGER") != "off"
+    if not has_ledger:
+        leave_out_the_ledger()
+    serve(Ours(os.environ["BENCH_TENANT"], has_ledger=has_ledger), counter.value)

@@ -1,4 +1,4 @@
-"""Measures the product: loops beside three rivals, reports over HTTP, latency at idle. See docs/bench.md."""
+"""Measures the product: loops beside three rivals and without a ledger, reports, latency; or tampers with a ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.bench import growth, latency, loops, place, reports, scene, tampered
+from config.bench import growth, latency, ledgers, loops, place, reports, scene, tampered
 from config.bench.race import BenchError
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["loop", "report", "latency", "tamper"])
+        parser.add_argument("what", choices=["loop", "ledger", "report", "latency", "tamper"])
         parser.add_argument(
             "--loops", type=int, default=2_000, help="loops of one timed round (2000)"
         )
@@ -73,6 +73,10 @@ class Command(BaseCommand):
                 return growth.measure(tenant, loops=options["loops"], say=self._say)
             case "loop":
                 return loops.compare(
+                    tenant, loops=options["loops"], rounds=options["rounds"], say=self._say
+                )
+            case "ledger":
+                return ledgers.compare(
                     tenant, loops=options["loops"], rounds=options["rounds"], say=self._say
                 )
             case "report":
