@@ -7,10 +7,13 @@ when they are large (seen: four rows a second).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
+
+from ..database.tenancy import tenant_scope
 
 CHUNK = 2_000
 
@@ -43,8 +46,19 @@ class Placed(NamedTuple):
     private: tuple[bytes, bytes] | None
 
 
+@contextmanager
+def snapshot(tenant_id: str) -> Iterator[None]:
+    """A tenant's scope in which every query sees the same moment: this one."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Before the tenant is told, for that is a query and must already be of the snapshot.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with tenant_scope(tenant_id):
+            cursor.execute("SELECT 1")
+            yield
+
+
 def rows(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Rows by Django's own connection; inside a transaction with one snapshot."""
+    """Rows by Django's own connection, of the snapshot."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         found: list[tuple[Any, ...]] = cursor.fetchall()

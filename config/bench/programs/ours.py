@@ -1,6 +1,6 @@
 """The product itself: what ``manage.py sweep`` does, with the real bridges of ``config/loop.py``.
 
-BENCH_LEDGER=whole lets the notary work beside it, as ``manage.py sweep`` does; BENCH_LEDGER=off leaves the ledger out.
+BENCH_LEDGER=off leaves the ledger out: no entries, and nobody who numbers them.
 """
 
 from __future__ import annotations

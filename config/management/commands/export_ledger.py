@@ -10,11 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
 
-from governance.database.tenancy import tenant_scope
 from governance.ledger import export
-from governance.ledger.snapshots import rows
+from governance.ledger.snapshots import rows, snapshot
 from governance.models import Tenant
 from governance.signing.outside import Unreadable
 
@@ -57,16 +55,8 @@ class Command(BaseCommand):
 
 def _write(place: Path, tenant_id: str, *, with_payloads: bool) -> int:
     count = 0
-    with (
-        transaction.atomic(),
-        connection.cursor() as cursor,
-        place.open("w", encoding="utf-8") as file,
-    ):
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        with tenant_scope(tenant_id):
-            for line in export.lines(
-                tenant_id, rows, settings.LEDGER_DIR, with_payloads=with_payloads
-            ):
-                file.write(line)
-                count += 1
+    with snapshot(tenant_id), place.open("w", encoding="utf-8") as file:
+        found = export.lines(tenant_id, rows, settings.LEDGER_DIR, with_payloads=with_payloads)
+        for count, line in enumerate(found, 1):  # noqa: B007 - how many there were is told
+            file.write(line)
     return count

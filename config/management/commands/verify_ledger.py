@@ -9,12 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
 
-from governance.database.tenancy import tenant_scope
 from governance.ledger import signed
 from governance.ledger.audit import Audit, verify
-from governance.ledger.snapshots import rows
+from governance.ledger.snapshots import rows, snapshot
 from governance.models import Tenant
 from governance.signing import outside
 
@@ -80,9 +78,5 @@ def _tenants(wanted: str | None) -> list[str]:
 
 def _verified(tenant_id: str) -> Audit:
     at_least = signed.size(settings.LEDGER_DIR, tenant_id)
-    with transaction.atomic(), connection.cursor() as cursor:
-        # Before the tenant is told, for that is a query and must already be of the snapshot.
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        with tenant_scope(tenant_id):
-            cursor.execute("SELECT 1")
-            return verify(tenant_id, rows, signed.read(settings.LEDGER_DIR, tenant_id), at_least)
+    with snapshot(tenant_id):
+        return verify(tenant_id, rows, signed.read(settings.LEDGER_DIR, tenant_id), at_least)
