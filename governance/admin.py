@@ -179,8 +179,8 @@ class LoopEventAdmin(EvidenceAdmin):
 class RunAdmin(EvidenceAdmin):
     """The runs of agents."""
 
-    list_display = ("name", "agent", "simulated", "when")
-    list_filter = ("simulated",)
+    list_display = ("name", "agent", "refused", "simulated", "when")
+    list_filter = ("refused", "simulated")
     list_select_related = ("agent",)
     search_fields = ("^name",)
 

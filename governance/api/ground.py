@@ -27,7 +27,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
 
     class Meta:
         model = Agent
-        fields = ["id", "agent_id", "stopped", "created_at"]
+        fields = ["id", "agent_id", "stopped", "stopped_reason", "stopped_at", "created_at"]
 
 
 class AgentViewSet(ReadOnlyViewSet):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -19,7 +18,7 @@ from ..models import Agent, Settings
 from ..models.identity import NAME_LENGTH
 from ..modes.degrading import set_degraded
 from ..modes.product import Product, Reason, product
-from ..modes.stopping import let_go_on, stop
+from ..modes.stopping import let_go_on, named, stop
 
 
 class ReasonOfStateSerializer(serializers.Serializer[Any]):
@@ -108,7 +107,7 @@ class AgentStopView(ApiView):
         An agent that nobody has heard of is 404: a stop that a slip of the pen turned into nothing would be worse.
         """
         wanted = validated(AgentStopSerializer, request)
-        agent = _agent(wanted["agent_id"])
+        agent = named(wanted["agent_id"])
         turn = stop if wanted["on"] else let_go_on
         changed = turn(agent, actor=actor_of(request), reason=wanted["reason"])
         held = Agent.objects.get(pk=agent.pk) if agent else Settings.objects.get()
@@ -140,15 +139,6 @@ class DegradedView(ApiView):
         wanted = validated(DegradedSerializer, request)
         set_degraded(on=wanted["on"], actor=actor_of(request), reason=wanted["reason"])
         return Response(StateSerializer(_told(product())).data)
-
-
-def _agent(name: str | None) -> Agent | None:
-    if name is None:
-        return None
-    found = Agent.objects.filter(name=name).first()
-    if found is None:
-        raise Http404
-    return found
 
 
 def _told(found: Product) -> dict[str, Any]:

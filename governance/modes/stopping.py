@@ -9,8 +9,30 @@ from .. import ledger
 from ..actors import Actor
 from ..database.tenancy import required_tenant
 from ..models import Agent, Settings
+from ..refusals import Refusal
 from ..story import live
 from .reasons import given
+
+
+class NoSuchAgent(Refusal):
+    """No agent of the tenant has this name, whether another tenant's has or not."""
+
+    status = 404
+    code = "not_found"
+
+
+def named(name: str | None) -> Agent | None:
+    """The agent to stop, None for all of them. Raises NoSuchAgent.
+
+    An agent that nobody has seen is not registered as stopped: after a slip of the pen somebody would believe that
+    an agent was stopped which goes on.
+    """
+    if name is None:
+        return None
+    found = Agent.objects.filter(name=name.replace("\x00", "")).first()
+    if found is None:
+        raise NoSuchAgent(f"No agent is known as {name!r}.", field="agent_id")
+    return found
 
 
 def stop(agent: Agent | None, *, actor: Actor, reason: str) -> bool:

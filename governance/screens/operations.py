@@ -11,21 +11,15 @@ from django.shortcuts import redirect, render
 
 from ..access.matrix import BYPASS, GOVERN_AGAIN, OVERSEE, STOP_AGENTS
 from ..actors import Actor
-from ..models import Agent, Bypass
+from ..models import Bypass
 from ..modes import bypassing
 from ..modes.degrading import set_degraded
-from ..modes.stopping import let_go_on, stop
-from ..refusals import Conflict, Refusal
+from ..modes.stopping import let_go_on, named, stop
+from ..refusals import Refusal
 from .pages import is_htmx, page, refuse
 from .people import actor_of
 from .standing import mark_of, standing
 from .switches import all_lines
-
-
-class UnknownName(Conflict):
-    """No agent of the tenant has this name."""
-
-    status = 404
 
 
 @page(OVERSEE)
@@ -45,7 +39,7 @@ def turn(request: HttpRequest, mode: str, to: str) -> HttpResponse:
         if mode == "degraded":
             set_degraded(on=on, actor=actor, reason=reason)
         else:
-            _turn_stop(name, on=on, actor=actor, reason=reason)
+            (stop if on else let_go_on)(named(name), actor=actor, reason=reason)
 
     return _do(request, verb)
 
@@ -108,15 +102,6 @@ def _refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         return refuse(request, "That was not done", str(refusal), status=refusal.status)
     context = {**_now(request), "refused": str(refusal)}
     return render(request, "governance/_modes.html", context, status=refusal.status)
-
-
-def _turn_stop(name: str | None, *, on: bool, actor: Actor, reason: str) -> None:
-    agent = None
-    if name is not None:
-        agent = Agent.objects.filter(name=name.replace("\x00", "")).first()
-        if agent is None:
-            raise UnknownName(f"No agent is known as {name!r}.")
-    (stop if on else let_go_on)(agent, actor=actor, reason=reason)
 
 
 def _now(request: HttpRequest) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from governance.actors import Actor
@@ -11,6 +14,12 @@ from governance.modes import bypassing
 from policies.services import ruleset
 
 from .. import factories
+
+
+@pytest.fixture(autouse=True)
+def no_signer(settings: Any, tmp_path: Path) -> None:
+    """No signer was ever started here, whatever this machine's own folder holds."""
+    settings.LEDGER_DIR = tmp_path / "ledger"
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,11 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -21,6 +23,8 @@ from governance.ledger.sequencer import number_entries
 from governance.models import Bypass, LedgerEntry, LedgerNote, Tenant
 from governance.modes import bypassing
 from governance.refusals import Invalid
+from governance.signing.notes import origin_of, sign
+from governance.signing.signer import make_key
 from governance.states import IllegalMove, Stale
 
 from .. import factories
@@ -69,28 +73,53 @@ def test_a_second_person_and_the_ledger_bring_it_into_force(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_where_a_signer_runs_its_signature_is_waited_for() -> None:
-    """Given a note about the tree as it was before: the entry is numbered, and not yet under a signature."""
-    tenant = factories.tenant("acme")
+@pytest.mark.parametrize("hand", ["signer", "forger", "liar"])
+def test_where_a_signer_runs_its_signature_is_waited_for(settings: Any, hand: str) -> None:
+    """Given a note about the tree as it was before, the entry is numbered, and not yet under a signature.
 
-    def signed() -> None:
+    A note that somebody else signed, and one about another tree, are none.
+    """
+    tenant, key = factories.tenant("acme"), make_key(settings.LEDGER_DIR)
+
+    def note(by: Ed25519PrivateKey, *, root: bytes = b"") -> None:
         size = leaves.size()
-        LedgerNote.objects.create(size=size, root=leaves.root(size), note="signed")
+        signed = sign(origin_of(tenant.id), size, root or leaves.root(size), by)
+        LedgerNote.objects.create(size=size, root=signed.root, note=signed.text)
 
     with tenant_scope(tenant.id):
         policy()
         bypass = request(Actor("user", "1"))
     number_entries()
     with tenant_scope(tenant.id):
-        signed()
+        note(key)
         bypassing.confirm(bypass, actor=Actor("user", "2"))
     assert bypassing.tend() == 0
     with tenant_scope(tenant.id):
         assert ask().verdict == "block"
-        signed()
-    assert bypassing.tend() == 1
+        match hand:
+            case "signer":
+                note(key)
+            case "forger":
+                note(Ed25519PrivateKey.generate())
+            case "liar":
+                note(key, root=b"r" * 32)
+    assert bypassing.tend() == (1 if hand == "signer" else 0)
     with tenant_scope(tenant.id):
-        assert ask().verdict == "allow"
+        assert ask().verdict == ("allow" if hand == "signer" else "block")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_notes_without_the_key_that_signed_them_seal_nothing(tmp_path: Path) -> None:
+    tenant, key = factories.tenant("acme"), make_key(tmp_path / "elsewhere")
+    with tenant_scope(tenant.id):
+        bypass = request(Actor("user", "1"))
+        bypassing.confirm(bypass, actor=Actor("user", "2"))
+    number_entries()
+    with tenant_scope(tenant.id):
+        size = leaves.size()
+        signed = sign(origin_of(tenant.id), size, leaves.root(size), key)
+        LedgerNote.objects.create(size=size, root=signed.root, note=signed.text)
+    assert bypassing.tend() == 0
 
 
 @pytest.mark.parametrize("who", [SCOUT, LOOP])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,6 +15,12 @@ from governance.models import Tenant, User
 from .. import factories
 
 Visit = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def no_signer(settings: Any, tmp_path: Path) -> None:
+    """No signer was ever started here, whatever this machine's own folder holds."""
+    settings.LEDGER_DIR = tmp_path / "ledger"
 
 
 @pytest.fixture
