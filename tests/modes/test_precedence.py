@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -18,6 +19,8 @@ from policies.rules import STRENGTH, Word, last_word
 from policies.services import calls, evidence, guard, ruleset
 from policies.services.calls import Stored
 from policies.services.prevention import rates
+from routing.rules import KPI_MIN_OUTCOMES
+from routing.services.kpi import success_rate
 
 from .. import factories
 from ..policies.guarding import ARGUMENTS, ask, pattern, policy
@@ -212,3 +215,18 @@ def test_a_failure_that_a_bypass_let_through_confirms_no_policy(
     assert incident is not None
     seen = calls.see({incident.id: None})[incident.id]
     assert evidence.kind_for(watching, seen) == ("support" if is_bypassed else "confirmation")
+
+
+@pytest.mark.parametrize("is_bypassed", [False, True])
+def test_what_a_bypass_let_through_is_not_what_routing_is_judged_by(
+    acme: Tenant, ada: Actor, abel: Actor, is_bypassed: bool
+) -> None:
+    policy(action="block" if is_bypassed else "warn")
+    if is_bypassed:
+        bypassed(ada, abel)
+    for _ in range(KPI_MIN_OUTCOMES):
+        decision = Decision.objects.get(pk=ask().decision_id)
+        guard.report_outcome(decision, ok=True, actor=factories.SCOUT)
+    scout = factories.agent("scout")
+    rate = success_rate(scout.id, "sql_query", timezone.now() - timedelta(hours=1))
+    assert rate == (None if is_bypassed else 1.0)

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from governance.actors import Actor
-from governance.database.tenancy import tenant_scope
+from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.ledger.sequencer import number_entries
 from governance.models import Agent, Bypass, LedgerEntry, Membership, Settings, Tenant
 from governance.modes import bypassing
@@ -212,3 +212,14 @@ def test_who_runs_the_server_degrades_every_tenant_in_the_admin(visit: Visit, ac
     assert root.post(change, {"reason": "moved"}).status_code == 302
     assert "READY" in html(viewer, "/console/")
     assert viewer.get(change).status_code == 403
+
+
+def test_a_page_that_is_drawn_outside_the_scope_does_not_say_that_all_is_well(
+    acme: Tenant,
+) -> None:
+    vera = factories.member(acme, "vera", "viewer")
+    stop(None, actor=SERVER, reason="A leak")
+    member = Membership.objects.select_related("tenant").get(user=vera, tenant=acme)
+    leave_tenant()
+    assert standing(member)["product"].state == "STOPPED"
+    assert standing(None)["product"].state == "READY"
