@@ -10,6 +10,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from governance.access.wire import networks
+
 from .database import address
 from .secrets import kept_secret
 
@@ -92,6 +94,13 @@ LOGIN_REDIRECT_URL = "/console/"
 # The strict parser has its own limit for bodies; this one is for forms.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
+# The only peers that are believed when they say for whom they ask (X-Forwarded-For): addresses or networks.
+try:
+    TRUSTED_PROXIES = networks(env.list("TRUSTED_PROXIES", default=[]))
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}.") from error
+SESSION_COOKIE_AGE = 43_200  # seconds; governance/access/sessions.py ends an idle one sooner
+
 # --- The application --------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -128,6 +137,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "governance.access.headers.headers_middleware",
+    "governance.access.counting.limits_middleware",
     "governance.access.wellformed.well_formed_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -349,11 +349,15 @@ class MembershipAdmin(RecordAdmin):
         obj.pk = made.pk
 
 
+QUOTAS = ("requests_per_minute", "token_requests_per_minute")
+
+
 @admin.register(models.Tenant)
 class TenantAdmin(GlobalAdmin):
     """The tenants of this server."""
 
-    list_display = ("name", "slug", "created_at")
+    list_display = ("name", "slug", *QUOTAS, "created_at")
+    fields = ("name", "slug", *QUOTAS)
     ordering = ("name",)
     search_fields = ("^name", "^slug")
 
@@ -363,9 +367,15 @@ class TenantAdmin(GlobalAdmin):
         return ("slug",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """A new tenant is made with its settings; only the name of an old one can be changed."""
+        """A new tenant is made with its settings; of an old one the name and the quotas can be changed."""
         if change:
-            super().save_model(request, obj, form, change)
+            name, quotas = obj.name, {each: getattr(obj, each) for each in QUOTAS}
+            obj.refresh_from_db()
+            obj.name = name
+            obj.save(update_fields=["name"])
+            if any(getattr(obj, each) != quota for each, quota in quotas.items()):
+                reason = "Edited by who runs the server."
+                tenants.change_limits(obj, actor=actor_of(request), reason=reason, **quotas)
         else:
             obj.pk = tenants.make_tenant(obj.slug, name=obj.name, actor=actor_of(request)).pk
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from . import ledger
 from .actors import COMMAND, Actor
-from .database.tenancy import tenant_scope
+from .database.tenancy import outside_tenants, tenant_scope
 from .models import Membership, Role, Settings, Tenant, User
 
 RANKS = (Role.VIEWER, Role.REVIEWER, Role.OPERATOR, Role.ADMIN)
@@ -40,6 +40,24 @@ def change_settings(*, actor: Actor, reason: str, **changes: object) -> Settings
         after=dict(changes),
     )
     return settings
+
+
+def change_limits(tenant: Tenant, *, actor: Actor, reason: str, **quotas: int | None) -> None:
+    """Change how many requests a minute a tenant, or each of its tokens, may make; None is the usual number.
+
+    For who runs the server: a tenant that set its own would take from the others. Raises ValidationError for a
+    number out of bounds.
+    """
+    before = {name: getattr(tenant, name) for name in quotas}
+    for name, quota in quotas.items():
+        setattr(tenant, name, quota)
+    tenant.full_clean()
+    with transaction.atomic(), outside_tenants():
+        tenant.save(update_fields=list(quotas))
+        with tenant_scope(tenant.id):
+            ledger.append(
+                "limits.changed", tenant.id, actor=actor, reason=reason, before=before, after=quotas
+            )
 
 
 def settings() -> Settings:

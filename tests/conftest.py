@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from config.database import as_owner, prepare
 from governance import readiness
+from governance.access.limits import allowances
 from governance.actors import Actor
 from governance.database.fields import AppendOnly
 from governance.database.isolation import tenant_models
@@ -89,6 +90,12 @@ def _flush_as_owner(self: DatabaseOperations, sql_list: list[str]) -> None:
 def _ready() -> None:
     """The product is ready, whatever the test before left behind; tests of the checks ask them."""
     readiness.remember({"suite": readiness.Finding(readiness.Mark.OK)})
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked_yet() -> None:
+    """What this process remembers of callers of another test is nobody's."""
+    allowances.forget()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from .. import tokens
 from ..actors import Actor
 from ..database.tenancy import enter_tenant, tenant_scope
 from ..models import Membership, Role, User
+from .limits import known
 from .principals import Principal
 
 LONGEST = 200
@@ -46,7 +47,10 @@ def identify(secret: str) -> tuple[Principal, tokens.Bearer] | None:
     if principal is not None and tokens.use_is_old(bearer):
         with tenant_scope(bearer.tenant_id):
             tokens.note_use(bearer)
-    return None if principal is None else (principal, bearer)
+    if principal is None:
+        return None
+    known.remember(tokens.fingerprint(secret), bearer.tenant_id)
+    return principal, bearer
 
 
 def _service(bearer: tokens.Bearer) -> Principal:

@@ -5,7 +5,11 @@ Imported before Django is set up: nothing here may need it.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from typing import Any
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MOST_BYTES = 1_048_576  # of a body
 # Middleware loosens the first where a page needs more.
@@ -47,3 +51,11 @@ def members_of(status: int, code: str, detail: str, **members: Any) -> dict[str,
         "code": code,
         **members,
     }
+
+
+def networks(names: Sequence[str]) -> tuple[Network, ...]:
+    """The networks that these names are; raises ValueError for one that is none, or is all there is."""
+    found = tuple(ipaddress.ip_network(name) for name in names)
+    if any(network.prefixlen == 0 for network in found):
+        raise ValueError("every address there is cannot be a proxy of ours")
+    return found

@@ -11,6 +11,7 @@ from .ledger import (
     LedgerNote,
     LedgerPayload,
 )
+from .limits import Allowance, SignIn
 from .modes import Bypass, ServerMode
 from .people import Account, Membership, Role, Settings, Tenant, User
 from .requests import IdempotentRequest
@@ -21,6 +22,7 @@ from .tokens import ApiToken
 __all__ = [
     "Account",
     "Agent",
+    "Allowance",
     "ApiToken",
     "Bypass",
     "Checkpoint",
@@ -42,6 +44,7 @@ __all__ = [
     "Run",
     "ServerMode",
     "Settings",
+    "SignIn",
     "Stage",
     "Switch",
     "Tenant",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..database.fields import TenantModel
 from ..ids import IdField
 from .modes import Stoppable
+
+MOST_PER_MINUTE = 10_000_000
 
 
 class User(AbstractUser):
@@ -23,6 +26,30 @@ class Tenant(models.Model):
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(max_length=100)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_PER_MINUTE)],
+        help_text="Of all its callers together; empty for the usual.",
+    )
+    token_requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_PER_MINUTE)],
+        help_text="Of each of its tokens; empty for the usual.",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(requests_per_minute=None) | Q(requests_per_minute__gte=1),
+                name="tenant_may_ask",
+            ),
+            models.CheckConstraint(
+                condition=Q(token_requests_per_minute=None) | Q(token_requests_per_minute__gte=1),
+                name="tenant_tokens_may_ask",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
