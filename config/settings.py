@@ -143,6 +143,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "governance.access.sessions.session_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "governance.access.middleware.TenantMiddleware",
@@ -324,6 +325,7 @@ UNFOLD = {
     "SITE_HEADER": "Antibody",
     "SITE_URL": "/console/",
     "SITE_SYMBOL": "vaccines",
+    "LOGIN": {"form": "governance.screens.signing_in.SignInForm"},
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("antibody.svg")}
     ],

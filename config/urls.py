@@ -15,6 +15,7 @@ from governance.access.matrix import LOOK_IN
 from governance.access.spine import event, spine
 from governance.api import bypasses, ground, ledger, loop, operations, streams
 from governance.api.checkpoints import CheckpointViewSet
+from governance.screens.signing_in import sign_in
 from incidents.api import IncidentViewSet
 from policies.api import graduation, guard, policies, preventions, regrets
 from recovery.api import RecoveryTemplateViewSet, RecoveryViewSet
@@ -110,6 +111,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path("^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("console/", include("governance.screens.urls")),
+    path("admin/login/", sign_in, name="sign-in"),
     path("admin/", admin.site.urls),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

@@ -383,6 +383,22 @@ class TenantAdmin(GlobalAdmin):
         return super().has_add_permission(request) and getattr(request, "membership", None) is None
 
 
+@admin.register(models.SignIn)
+class SignInAdmin(GlobalAdmin):
+    """Who tried to sign in, from where, and whether it was them; written by the sign-in page alone."""
+
+    list_display = ("user", "address", "succeeded", "at")
+    list_filter = ("succeeded",)
+    list_select_related = ("user",)
+    search_fields = ("^user__username", "^address")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
 @admin.register(models.GlobalSwitch)
 class GlobalSwitchAdmin(GlobalAdmin):
     """The switches that are stronger than every tenant's own."""

@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from . import checkpoints, heartbeats
+from . import checkpoints, heartbeats, signing_in
 from .access import limits
 from .access.requests import forget_old
 from .database.tenancy import tenant_scope
@@ -59,7 +59,7 @@ def tend_bypasses() -> int:
 
 @shared_task(name="governance.forget_requests")
 def forget_requests() -> int:
-    return for_every_tenant(forget_old) + limits.forget_old()
+    return for_every_tenant(forget_old) + limits.forget_old() + signing_in.forget_old()
 
 
 def for_every_tenant(verb: Callable[[], int]) -> int:

@@ -76,6 +76,7 @@ MEMBERS = ("Members", "group", "governance_membership")
 SERVER = (
     ("Tenants", "domain", "governance_tenant"),
     ("People", "person", "governance_user"),
+    ("Sign-ins", "login", "governance_signin"),
     ("Global switches", "power_settings_new", "governance_globalswitch"),
     ("Server modes", "tune", "governance_servermode"),
 )

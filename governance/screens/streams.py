@@ -17,6 +17,7 @@ from channels.layers import get_channel_layer
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from ..access import sessions
 from ..access.matrix import READ
 from ..access.middleware import SESSION_KEY
 from ..access.permissions import opened_by
@@ -177,6 +178,8 @@ def still_in(request: HttpRequest, membership: Membership) -> bool:
         store = type(request.session)(key)
         own = Membership.objects.filter(pk=membership.pk, user__is_active=True)
         chosen = store.get(SESSION_KEY)
+        if sessions.is_over(store):
+            return False
         return store.exists(key) and own.exists() and chosen in (None, membership.tenant_id)
     finally:
         connection.close()
