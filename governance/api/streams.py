@@ -21,8 +21,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
+from ..access import problems
 from ..access.authentication import identify
 from ..access.matrix import READ
 from ..access.permissions import opened_by
@@ -35,7 +36,8 @@ from ..story.timeline import NoStory, entry, newest_trace
 log = logging.getLogger("antibody.live")
 
 POLL_SECONDS = 1.0
-HEARTBEAT_SECONDS = 15.0
+# However much there is to tell: a token that was revoked is refused within half a minute.
+CHECK_SECONDS = 10.0
 LONGEST_SECONDS = 600.0
 # How far behind the newest event another transaction may still be about to commit one.
 LOOK_BACK = timedelta(seconds=10)
@@ -51,6 +53,7 @@ class Follower:
     trace_id: str
     last_seq: int = 0
     sent: set[int] = field(default_factory=set)
+    checked_at: float = 0.0
 
     def look(self) -> tuple[list[LoopEvent], dict[str, Any]]:
         """The events that were not sent yet, and where the loop is now."""
@@ -62,9 +65,17 @@ class Follower:
             fresh = [event for event in events if event.seq not in self.sent]
             return fresh, progress(trace)
 
+    async def is_turned_away(self, now: float) -> bool:
+        """Whether the token has lost its worth; asked every ten seconds, however much there is to tell."""
+        if now - self.checked_at <= CHECK_SECONDS:
+            return False
+        self.checked_at = now
+        return not await sync_to_async(self.may_go_on)()
+
     def may_go_on(self) -> bool:
-        """Whether the token is still worth something."""
-        return identify(self.secret) is not None
+        """Whether the token is still worth something, and may still read."""
+        found = identify(self.secret)
+        return found is not None and found[0].has(READ)
 
 
 @opened_by(READ)
@@ -82,23 +93,23 @@ async def loop_stream(request: HttpRequest, incident: str) -> HttpResponseBase:
 
 def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBase:
     if request.method != "GET":
-        return _problem(405, "method_not_allowed", "A stream can only be read.")
+        return problems.refuse(request, 405, "method_not_allowed", "A stream can only be read.")
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     found = identify(secret.strip()) if scheme.lower() == "bearer" else None
     if found is None:
-        response = _problem(
-            401, "not_authenticated", "A stream needs a token in the Authorization header."
+        response = problems.refuse(
+            request, 401, "not_authenticated", "A stream needs a token in the Authorization header."
         )
         response["WWW-Authenticate"] = 'Bearer realm="antibody"'
         return response
     principal, _ = found
     if not principal.has(READ):
-        return _problem(403, "forbidden", "You may not do this.")
+        return problems.refuse(request, 403, "forbidden", "You may not do this.")
     try:
         with tenant_scope(principal.tenant_id):
             trace = newest_trace(incident)
     except NoStory:
-        return _problem(404, "not_found", "There is no such thing here.")
+        return problems.refuse(request, 404, "not_found", "There is no such thing here.")
     last = request.headers.get("Last-Event-ID", "")
     last_seq = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
     follower = Follower(secret.strip(), principal.tenant_id, incident, trace.id, last_seq)
@@ -109,39 +120,27 @@ def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBas
     return follower
 
 
-def _problem(status: int, code: str, detail: str) -> HttpResponseBase:
-    return JsonResponse(
-        {
-            "type": f"https://antibody.invalid/problems/{code}",
-            "title": code,
-            "status": status,
-            "detail": detail,
-            "code": code,
-        },
-        status=status,
-        content_type="application/problem+json",
-    )
-
-
 async def _stream(follower: Follower) -> AsyncIterator[bytes]:
     live.use_loop(asyncio.get_running_loop())
     moved = asyncio.Event()
     listener = asyncio.create_task(_listen(live.group_of_trace(follower.trace_id), moved))
     clock = asyncio.get_running_loop().time
-    started = spoken = clock()
+    started = spoken = follower.checked_at = clock()
     try:
         yield b"retry: 1000\n\n"
         while clock() - started < LONGEST_SECONDS:
             moved.clear()
             events, state = await sync_to_async(follower.look)()
             for event in events:
+                # A client that reads slowly may be at these for long.
+                if await follower.is_turned_away(clock()):
+                    return
                 follower.sent.add(event.seq)
                 follower.last_seq = max(follower.last_seq, event.seq)
                 yield _message(event, state)
-                spoken = clock()
-            if clock() - spoken > HEARTBEAT_SECONDS:
-                if not await sync_to_async(follower.may_go_on)():
-                    return
+            if await follower.is_turned_away(clock()):
+                return
+            if clock() - spoken > CHECK_SECONDS:
                 yield b": still here\n\n"
                 spoken = clock()
             with suppress(asyncio.TimeoutError):

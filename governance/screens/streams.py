@@ -31,7 +31,8 @@ from .people import may
 log = logging.getLogger("antibody.streams")
 
 POLL_SECONDS = 1.0
-BEAT_SECONDS = 15.0
+BEAT_SECONDS = 10.0
+"""So often it is asked whether the page may still be followed, however much there is to tell."""
 LONGEST_SECONDS = 600.0
 PAUSE_SECONDS = 0.05
 """Between two looks, so that a burst of events is read in few of them."""
@@ -172,11 +173,13 @@ def _newest_trace(tenant_id: str, incident_id: str) -> str | None:
 
 
 def still_in(request: HttpRequest, membership: Membership) -> bool:
-    """Whether the session lives and the person still belongs to the tenant that is shown."""
+    """Whether the session lives and the person still has the same role in the tenant that is shown."""
     try:
         key = request.session.session_key or ""
         store = type(request.session)(key)
-        own = Membership.objects.filter(pk=membership.pk, user__is_active=True)
+        own = Membership.objects.filter(
+            pk=membership.pk, role=membership.role, user__is_active=True
+        )
         chosen = store.get(SESSION_KEY)
         if sessions.is_over(store):
             return False
