@@ -383,20 +383,34 @@ class TenantAdmin(GlobalAdmin):
         return super().has_add_permission(request) and getattr(request, "membership", None) is None
 
 
-@admin.register(models.SignIn)
-class SignInAdmin(GlobalAdmin):
-    """Who tried to sign in, from where, and whether it was them; written by the sign-in page alone."""
-
-    list_display = ("user", "address", "succeeded", "at")
-    list_filter = ("succeeded",)
-    list_select_related = ("user",)
-    search_fields = ("^user__username", "^address")
+class CountedAdmin(GlobalAdmin):
+    """What the product counts by itself, and nobody else writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@admin.register(models.SignIn)
+class SignInAdmin(CountedAdmin):
+    """Who tried to sign in, from where, and whether it was them."""
+
+    list_display = ("user", "address", "succeeded", "at")
+    list_filter = ("succeeded",)
+    list_select_related = ("user",)
+    search_fields = ("^user__username", "^address")
+    ordering = ("-id",)
+
+
+@admin.register(models.Allowance)
+class AllowanceAdmin(CountedAdmin):
+    """How far ahead of the clock callers are: a minute ahead is an empty bucket."""
+
+    list_display = ("key", "due")
+    search_fields = ("^key",)
+    ordering = ("-due",)
 
 
 @admin.register(models.GlobalSwitch)

@@ -77,6 +77,7 @@ SERVER = (
     ("Tenants", "domain", "governance_tenant"),
     ("People", "person", "governance_user"),
     ("Sign-ins", "login", "governance_signin"),
+    ("Allowances", "speed", "governance_allowance"),
     ("Global switches", "power_settings_new", "governance_globalswitch"),
     ("Server modes", "tune", "governance_servermode"),
 )

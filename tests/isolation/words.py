@@ -67,7 +67,7 @@ def made_up_like(value: str) -> str:
     if IDS.fullmatch(value):
         return f"{value.partition('_')[0]}_{'0' * 20}madeup"
     if value.isdigit():
-        return "9" * len(value)
+        return "9" * max(9, len(value))  # "9" itself is the number of somebody
     if (plain := _plain(value)) and IDS.fullmatch(plain):
         return base64.urlsafe_b64encode(made_up_like(plain).encode()).decode()
     return ("madeup" * len(value))[: len(value)]
