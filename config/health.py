@@ -9,14 +9,17 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from governance import readiness
+from governance.access.patience import needs_nobody
 
 
+@needs_nobody
 @transaction.non_atomic_requests
 def livez(request: HttpRequest) -> HttpResponse:
     """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
+@needs_nobody
 @transaction.non_atomic_requests
 def readyz(request: HttpRequest) -> HttpResponse:
     """Every check by name, as this process saw it last; 503 while one of them fails. Asks nobody, but for ?fresh."""
@@ -44,6 +47,8 @@ def report(standing: readiness.Standing) -> dict[str, Any]:
     }
 
 
+@needs_nobody
+@transaction.non_atomic_requests
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text format."""
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -139,6 +139,7 @@ MIDDLEWARE = [
     "governance.access.headers.headers_middleware",
     "governance.access.counting.limits_middleware",
     "governance.access.wellformed.well_formed_middleware",
+    "governance.access.patience.PatienceMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

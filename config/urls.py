@@ -55,7 +55,7 @@ def route(address: str, view: Any, name: str) -> URLPattern:
 GUARD = [
     route("guard/decisions", spine(guard.DecisionsView.as_view()), "decisions"),
     route("guard/decisions/{id}", guard.DecisionView.as_view(), "decision"),
-    route("guard/decisions/{id}/appeal", guard.AppealView.as_view(), "appeal"),
+    route("guard/decisions/{id}/appeal", event(guard.AppealView.as_view()), "appeal"),
     route("guard/outcomes", event(guard.OutcomesView.as_view()), "outcomes"),
     route("guard/simulate", spine(guard.SimulateView.as_view()), "simulate"),
 ]

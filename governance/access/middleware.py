@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 
 from ..database.tenancy import leave_tenant, tenant_scope
@@ -55,7 +55,7 @@ class TenantMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answer 503 when the database went away while the request's transaction was opened or closed."""
-        if isinstance(error, OperationalError | InterfaceError):
+        if isinstance(error, OperationalError | InterfaceError | InternalError):
             return problems.database_away(request, error)
         return None
 

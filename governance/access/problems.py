@@ -145,18 +145,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """The transaction around a view could not begin or end: outside DRF's reach, and not an error of ours."""
-    away = _away(error, is_spine=_is_spine(request))
-    if is_api(request):
-        return _as_json(away)
-    response = _for_people(AWAY, away.data["detail"])
-    response["Retry-After"] = away["Retry-After"]
-    return response
+    return _told(request, _away(error, is_spine=_is_spine(request)))
 
 
-def not_ready(standing: Standing, *, is_spine: bool) -> HttpResponse:
+def not_ready(request: HttpRequest, standing: Standing, *, is_spine: bool) -> HttpResponse:
     """A check fails: which one, for an agent that will ask again."""
     detail = f"The check {standing.failing} fails: {standing.text}"
-    return _as_json(_unavailable(standing.failing, detail, is_spine=is_spine))
+    return _told(request, _unavailable(standing.failing, detail, is_spine=is_spine))
 
 
 def _away(error: Exception, *, is_spine: bool) -> Response:
@@ -183,6 +178,15 @@ def _unavailable(check: str, detail: str, *, is_spine: bool) -> Response:
 def _is_spine(request: Any) -> bool:
     """Whether somebody waits for this answer before he acts; DRF's request hands on what Django's knows."""
     return bool(getattr(request, "is_spine", False))
+
+
+def _told(request: HttpRequest, unavailable: Response) -> HttpResponse:
+    """The same in the form that who asks can read."""
+    if is_api(request):
+        return _as_json(unavailable)
+    response = _for_people(AWAY, unavailable.data["detail"])
+    response["Retry-After"] = unavailable["Retry-After"]
+    return response
 
 
 def _as_json(answer: Response) -> HttpResponse:

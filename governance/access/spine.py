@@ -36,7 +36,7 @@ def spine(view: View) -> View:
             return _read(view, request, *args, **kwargs)
         standing = readiness.standing(wait=FIRST_LOOK_SECONDS)
         if not standing.is_ready:
-            return problems.not_ready(standing, is_spine=True)
+            return problems.not_ready(request, standing, is_spine=True)
         request.is_spine = True  # type: ignore[attr-defined]
         seconds = settings.SPINE_MILLISECONDS / 1000
         return _in_time(view, request, seconds, *args, **kwargs)
@@ -46,16 +46,13 @@ def spine(view: View) -> View:
 
 
 def event(view: View) -> View:
-    """Let this view take what it is told, within a second; where no database answers it says so at once."""
+    """Let this view take what it is told, whatever the checks say, within a second."""
 
     @wraps(view)
     @transaction.non_atomic_requests
     def timed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != ASKED_BY:
             return _read(view, request, *args, **kwargs)
-        standing = readiness.standing()
-        if standing.failing == readiness.DATABASE:
-            return problems.not_ready(standing, is_spine=False)
         return _in_time(view, request, EVENT_SECONDS, *args, **kwargs)
 
     return timed

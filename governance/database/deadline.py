@@ -36,8 +36,9 @@ class Limit:
 
     __slots__ = ("ends_at", "milliseconds")
 
-    def __init__(self, seconds: float) -> None:
-        self.ends_at = time.monotonic() + seconds + GRACE_SECONDS
+    def __init__(self, seconds: float, outer: Limit | None = None) -> None:
+        ends_at = time.monotonic() + seconds + GRACE_SECONDS
+        self.ends_at: float = ends_at if outer is None else min(ends_at, outer.ends_at)
         self.milliseconds = str(max(1, round(seconds * 1000)))
 
     @property
@@ -51,8 +52,11 @@ _limit: ContextVar[Limit | None] = ContextVar("antibody_deadline", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Wait for the database no longer than this in all. Raises OperationalError where that was not enough."""
-    token = _limit.set(Limit(seconds))
+    """Wait for the database no longer than this in all. Raises OperationalError where that was not enough.
+
+    One inside another ends with the earlier of the two.
+    """
+    token = _limit.set(Limit(seconds, _limit.get()))
     try:
         yield
     finally:
