@@ -10,8 +10,10 @@ from celery.beat import EmbeddedService
 from celery.worker import WorkController
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from governance import heartbeats, readiness
 from governance.ledger.notary import keep_forever
 from governance.loop.sweep import sweep_forever
+from governance.tasks import SCHEDULED_SECONDS
 
 from ..celery import app
 from .signing import SignerProcess
@@ -46,7 +48,10 @@ class Beside:
         self.sweeper.start()
         self.notary.start()
         self.beat.start()
+        # Beat's first sign is due in a minute: until then it is coming up, and nothing to warn of.
+        heartbeats.note(heartbeats.SCHEDULER, SCHEDULED_SECONDS)
         _thread("worker", self.worker.start).start()
+        readiness.doubt()  # what it did not find a moment ago is there now
 
     def stop(self) -> None:
         """End them; whatever a thread still holds, its lease gives back."""
