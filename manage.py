@@ -11,6 +11,7 @@ WITHOUT_DATABASE = {
     "backup",  # as an administrator, and without our roles' passwords
     "check",
     "collectstatic",
+    "failmodes",
     "help",
     "makemigrations",
     "preflight",  # says itself what is wrong with it

@@ -98,6 +98,7 @@ COMMANDS = {
     "bench": "a database of its own",
     "create_token": "the tenant that --tenant names",
     "match": "a tenant of its own making",
+    "failmodes": "reads no row: what becomes of what when something fails, from the table",
     "preflight": "compiles the policies of every tenant, each in its own scope; tells how many are broken",
     "roles": "reads no row: who may do what, from the matrix",
     "replay": "an outside client: what its token may",

@@ -16,8 +16,6 @@ from governance.signing import outside
 from governance.signing.notes import BadNote, origin_of, verify
 from governance.signing.outside import Outside, Unreadable
 
-from .asking import some
-
 # Ten times what it takes where all is well.
 MAY_WAIT_SECONDS = 30.0
 # Looked at each time; a key that is wrong is wrong for all of them.
@@ -49,7 +47,7 @@ def checkpoint() -> str | None:
     if late and is_expected:
         longest = max(tree.waiting for tree in unsigned)
         return (
-            f"The ledger of {some(late)} has not been signed for {longest:.0f} s: start"
+            f"The ledgers of {len(late)} tenants have not been signed for {longest:.0f} s: start"
             " `manage.py sign_ledger`, or read in the sweeper's log what it refused."
         )
     return None

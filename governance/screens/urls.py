@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from . import checkpoints, dashboard, operations, stories, streams, switches, timelines
+from . import checkpoints, dashboard, failmodes, operations, stories, streams, switches, timelines
 
 app_name = "console"
 
@@ -25,6 +25,7 @@ urlpatterns = [
         checkpoints.decide,
         name="decide",
     ),
+    re_path(r"^fail-modes/?$", failmodes.show, name="failmodes"),
     re_path(r"^operations/?$", operations.index, name="operations"),
     re_path(
         r"^operations/(?P<mode>agent-stop|degraded)/(?P<to>on|off)/?$", operations.turn, name="mode"

@@ -6,8 +6,15 @@ import signal
 from collections.abc import Iterator, Mapping
 
 import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils.html import escape
 
+from config.failmodes import page
+from governance import readiness
 from governance.failmodes import AT_ONCE, FAULTS, TABLE, Fault, Kind, Op, Outcome
+from governance.models import Tenant
+from tests import factories
 
 from .breaking import BREAKS
 from .product import Product, running, until
@@ -209,3 +216,19 @@ def test_losing_redis_changes_nothing_but_what_is_followed_live() -> None:
     for name in ("redis_down", "redis_silent", "redis_flushed"):
         changed = {op for op, outcome in TABLE[name].items() if outcome is not Outcome.USUAL}
         assert changed <= {Op.STREAM, Op.READYZ}
+
+
+def test_the_document_is_current() -> None:
+    written = (settings.BASE_DIR / "docs" / "failmodes.md").read_text()
+    assert written == page(), "manage.py failmodes --write"
+
+
+def test_every_member_may_read_it_and_is_told_what_fails(client: Client, acme: Tenant) -> None:
+    client.force_login(factories.member(acme, "vera", "viewer"))
+    html = client.get("/console/fail-modes").content.decode()
+    for fault in FAULTS:
+        assert escape(fault.title) in html
+    wrong = readiness.Finding(readiness.Mark.FAILING, "start it")
+    readiness.remember({"sweeper": wrong})
+    told = client.get("/console/fail-modes/").content.decode()
+    assert "the check sweeper fails. start it" in told
