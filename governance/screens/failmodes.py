@@ -16,7 +16,7 @@ def show(request: HttpRequest) -> HttpResponse:
     lines = [(fault, [TABLE[fault.name][op] for op in Op]) for fault in FAULTS]
     context = {
         "lines": lines,
-        "operations": list(Op),
+        "done": list(Op),
         "outcomes": list(Outcome),
         "now": readiness.standing(),
     }

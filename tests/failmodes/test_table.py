@@ -226,8 +226,8 @@ def test_the_document_is_current() -> None:
 def test_every_member_may_read_it_and_is_told_what_fails(client: Client, acme: Tenant) -> None:
     client.force_login(factories.member(acme, "vera", "viewer"))
     html = client.get("/console/fail-modes").content.decode()
-    for fault in FAULTS:
-        assert escape(fault.title) in html
+    for each in (*FAULTS, *Op):
+        assert escape(each.title) in html
     wrong = readiness.Finding(readiness.Mark.FAILING, "start it")
     readiness.remember({"sweeper": wrong})
     told = client.get("/console/fail-modes/").content.decode()
