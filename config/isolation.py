@@ -106,6 +106,7 @@ COMMANDS = {
     "serve": "makes a tenant; then the web, worker and sweeper",
     "sign_ledger": "no rows: it signs what it is given",
     "export_ledger": "the tenant that --tenant names",
+    "rewind_ledger": "the tenant that --tenant names",
     "verify_ledger": "every tenant in its own scope, or the one that --tenant names",
     "sweep": "every step in its own tenant's scope",
     "torture": "a database of its own",

@@ -100,8 +100,8 @@ def sign_one(tenant_id: str) -> bool:
         leaves.complete_nodes(size)
         root = leaves.root(size)
         last = latest_note()
-        hashes = b"".join(leaves.leaf_hashes(last.size if last else 0, size))
-    first = last.size if last else 0
+        first = min(last.size, size) if last else 0
+        hashes = b"".join(leaves.leaf_hashes(first, size))
     answer = _ask(tenant_id, size, root, first, hashes)
     if "note" not in answer or "refused" in answer:
         return _refused(tenant_id, answer)

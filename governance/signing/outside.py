@@ -37,10 +37,14 @@ def public_key(directory: Path) -> bytes | None:
 
 
 def tenants(directory: Path) -> list[str]:
-    """The tenants whose trees were ever signed."""
+    """The tenants whose trees were ever signed; not what was put aside."""
     if not directory.is_dir():
         return []
-    return sorted(each.name for each in directory.iterdir() if (each / "history").is_file())
+    return sorted(
+        each.name
+        for each in directory.iterdir()
+        if "." not in each.name and (each / "history").is_file()
+    )
 
 
 class Outside:
@@ -112,6 +116,27 @@ class Outside:
             os.fsync(file.fileno())
         draft.replace(self.checkpoint)
         sync(self.folder)
+
+
+def rewind(directory: Path, tenant_id: str, keep: int) -> Path:
+    """Forget every note about more than ``keep`` entries, as if it had never been given; where all of it is put aside.
+
+    For an operator who has restored an older database and stands by it: with the signer stopped. Whoever was given one
+    of the forgotten notes can prove that it was signed.
+    """
+    outside = Outside(directory, tenant_id)
+    notes = outside.notes()
+    number = 1 + sum(1 for each in directory.glob(f"{tenant_id}.before-*"))
+    aside = outside.folder.with_name(f"{tenant_id}.before-{number}")
+    outside.folder.rename(aside)
+    sync(directory)
+    leaves = (aside / "leaves").read_bytes() if (aside / "leaves").exists() else b""
+    outside.add_leaves(0, leaves[: keep * HASH_LENGTH])
+    end = 0
+    for note in notes:
+        if note.size <= keep:
+            end = outside.add_note(end, note)
+    return aside
 
 
 def _write_at(place: Path, offset: int, content: bytes) -> None:

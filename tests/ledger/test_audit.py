@@ -24,6 +24,7 @@ from governance.ledger.sequencer import number_entries
 from governance.models import LedgerEntry, LedgerNote, Tenant
 from governance.signing.outside import Outside
 from tests import factories
+from tests.ledger.signing import signer as working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SIZE = 300  # more than one stored node
@@ -197,6 +198,59 @@ def test_it_is_valid_while_it_grows(acme: Tenant) -> None:
     number_entries()
     found = verified()
     assert (found["valid"], found["entries"], found["signed"]) == (True, SIZE + 4, SIZE + 3)
+
+
+def lose(victim: Ledger, start: int) -> None:
+    """What a database lacks that was restored from an older backup."""
+    gone = "SELECT id FROM governance_ledgerleaf WHERE tenant_id = %(tenant)s AND seq >= %(start)s"
+    for table in ("entry", "payload"):
+        victim.run(f"DELETE FROM governance_ledger{table} WHERE id IN ({gone})", start=start)
+    victim.run("DELETE FROM governance_ledgernote WHERE size > %(start)s", start=start)
+    victim.run("DELETE FROM governance_ledgernode WHERE (place + 1) * 256 > %(start)s", start=start)
+    victim.run("DELETE FROM governance_ledgerleaf WHERE seq >= %(start)s", start=start)
+
+
+def rewound() -> dict[str, Any]:
+    out = StringIO()
+    words = ("--tenant", "acme", "--reason", "the backup of last night", "--json")
+    call_command("rewind_ledger", *words, stdout=out)
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+def test_a_restored_database_is_stood_by_in_the_open(tmp_path: Path, settings: Any) -> None:
+    """A backup is older than the last note: the signer refuses, until an operator puts aside what it signed."""
+    settings.LEDGER_DIR = tmp_path / "ledger"
+    acme = factories.tenant("acme")
+    with working(settings.LEDGER_DIR):
+        for _ in range(4):
+            with tenant_scope(acme.id):
+                for _ in range(75):
+                    ledger.append("test.said", "s", actor=COMMAND)
+            number_entries()
+            notary.sign_one(acme.id)
+        tamper(acme, lambda victim: lose(victim, 250))
+        assert verified()["first_bad"] == 250
+        with tenant_scope(acme.id):
+            ledger.append("test.said", "after the restore", actor=COMMAND)
+        number_entries()
+        with pytest.raises(notary.Refused, match="smaller"):
+            notary.sign_one(acme.id)
+        with pytest.raises(CommandError, match="Another signer"):
+            rewound()
+    found = rewound()
+    assert (found["signed"], found["kept"], found["aside"]) == (301, 226, f"{acme.id}.before-1")
+    number_entries()
+    with working(settings.LEDGER_DIR):
+        assert notary.sign_one(acme.id)
+    sound = verified()
+    assert (sound["valid"], sound["signed"]) == (True, 252)
+    aside = Outside(settings.LEDGER_DIR, f"{acme.id}.before-1")
+    assert aside.notes()[-1].size == 301
+    with tenant_scope(acme.id):
+        [told] = LedgerEntry.objects.filter(kind="ledger.rewound")
+        assert json.loads(bytes(told.body))["facts"]["signed"] == 301
+    assert rewound()["aside"] is None  # and there is nothing more to do
 
 
 # --- Without us -----------------------------------------------------------------------------------------------
