@@ -167,7 +167,7 @@ class LoopStepAdmin(EvidenceAdmin):
 class LoopEventAdmin(EvidenceAdmin):
     """Everything that happened."""
 
-    list_display = ("headline", "type", "actor", "simulated", "when", "gesture", "story")
+    list_display = ("headline", "type", "actor", "simulated", "when", "cause", "story")
     list_filter = ("simulated", "stage")
     list_select_related = ("trace",)
     search_fields = ("^headline", "=type", "=subject", "=gesture")

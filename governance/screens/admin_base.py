@@ -150,6 +150,17 @@ class RecordAdmin(ModelAdmin):
         """The state as a badge."""
         return str(record.state)
 
+    @display(description="gesture", ordering="gesture")  # type: ignore[untyped-decorator]
+    def cause(self, record: Any) -> str:
+        """What caused it, as a way to all else that it caused; its end tells gestures apart."""
+        if not record.gesture:
+            return NONE
+        return format_html(
+            '<a class="text-link" href="?q={0}" title="{0}">…{1}</a>',
+            record.gesture,
+            record.gesture[-6:],
+        )
+
     @display(description="story")  # type: ignore[untyped-decorator]
     def story(self, record: Any) -> str:
         """The way to the story, a dash where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
@@ -16,6 +17,11 @@ from ..ledger.receipts import latest_note
 from .admin_base import EvidenceAdmin, GlobalAdmin, Verb
 
 
+def short(hashed: str) -> str:
+    """The beginning of a hash in hex."""
+    return f"{hashed[:16]}…"
+
+
 class HashedAdmin(EvidenceAdmin):
     """What is kept with a hash."""
 
@@ -24,12 +30,17 @@ class HashedAdmin(EvidenceAdmin):
         """The hash, in hex."""
         return bytes(record.hash).hex()
 
+    @display(description="SHA-256")
+    def short_hash(self, record: Any) -> str:
+        """Enough of it to tell rows apart."""
+        return short(bytes(record.hash).hex())
+
 
 @admin.register(models.LedgerEntry)
 class LedgerEntryAdmin(HashedAdmin):
     """The ledger: what changed, who did it, and the canonical bytes that say so."""
 
-    list_display = ("kind", "subject", "actor", "when", "gesture")
+    list_display = ("kind", "subject", "actor", "when", "cause")
     search_fields = ("=kind", "=subject", "=actor", "=gesture")
     search_help_text = "Looks for an id, a kind, a subject, an actor or a gesture, whole."
     fields = (
@@ -67,7 +78,7 @@ class LedgerEntryAdmin(HashedAdmin):
         """The reason, mostly: what can be erased."""
         said = private_of(record)
         if said is None:
-            return "nothing, or it was erased"
+            return "erased" if json.loads(bytes(record.body)).get("private") else "nothing"
         return "\n".join(f"{name}: {text}" for name, text in said.items())
 
     @display(description="place in the tree")
@@ -85,7 +96,7 @@ class LedgerEntryAdmin(HashedAdmin):
 class LedgerLeafAdmin(HashedAdmin):
     """The places of entries in the tree."""
 
-    list_display = ("seq", "id", "fingerprint")
+    list_display = ("seq", "id", "short_hash")
     ordering = ("-seq",)
     fields = ("id", "seq", "fingerprint", "xid")
 
@@ -94,7 +105,7 @@ class LedgerLeafAdmin(HashedAdmin):
 class LedgerNodeAdmin(HashedAdmin):
     """The stored nodes of the tree."""
 
-    list_display = ("id", "level", "place", "fingerprint")
+    list_display = ("id", "level", "place", "short_hash")
     list_filter = ("level",)
     ordering = ("level", "place")
     fields = ("id", "level", "place", "fingerprint")
@@ -104,9 +115,14 @@ class LedgerNodeAdmin(HashedAdmin):
 class LedgerNoteAdmin(EvidenceAdmin):
     """What the signer signed, as the database knows it; the notes that count are outside."""
 
-    list_display = ("size", "root_hash", "when")
+    list_display = ("size", "short_root", "when")
     ordering = ("-size",)
     fields = ("id", "size", "root_hash", "note", "created_at")
+
+    @display(description="root")
+    def short_root(self, record: models.LedgerNote) -> str:
+        """Enough of it to tell rows apart."""
+        return short(bytes(record.root).hex())
 
     @display(description="root")
     def root_hash(self, record: models.LedgerNote) -> str:
