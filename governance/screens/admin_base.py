@@ -156,7 +156,7 @@ class RecordAdmin(ModelAdmin):
         if not record.gesture:
             return NONE
         return format_html(
-            '<a class="text-link" href="?q={0}" title="{0}">…{1}</a>',
+            '<a class="text-link whitespace-nowrap" href="?q={0}" title="{0}">…{1}</a>',
             record.gesture,
             record.gesture[-6:],
         )

@@ -40,7 +40,7 @@ class HashedAdmin(EvidenceAdmin):
 class LedgerEntryAdmin(HashedAdmin):
     """The ledger: what changed, who did it, and the canonical bytes that say so."""
 
-    list_display = ("kind", "subject", "actor", "when", "cause")
+    list_display = ("kind", "when", "cause", "subject", "actor")
     search_fields = ("=kind", "=subject", "=actor", "=gesture")
     search_help_text = "Looks for an id, a kind, a subject, an actor or a gesture, whole."
     fields = (
