@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, resolve
 
 from .. import readiness
 from ..database import deadline
@@ -17,6 +18,7 @@ from . import problems
 from .spine import is_spine
 
 SECONDS = 10.0
+HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 
 View = Callable[..., Any]
 
@@ -34,17 +36,22 @@ class PatienceMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        standing = readiness.standing()
+        is_away = standing.failing == readiness.DATABASE
+        # Before anything further in asks who has signed in. Views are looked for only where it matters.
+        if is_away or request.path_info in HEALTH:
+            view = _view(request)
+            if getattr(view, "needs_nobody", False):
+                answer: HttpResponseBase = view(request)
+                return answer
+            if is_away:
+                return problems.not_ready(request, standing, is_spine=is_spine(view))
         with deadline.within(SECONDS):
             return self.get_response(request)
 
-    def process_view(
-        self, request: HttpRequest, view: View, args: Any, kwargs: Any
-    ) -> HttpResponseBase | None:
-        if getattr(view, "needs_nobody", False):
-            # At once: who has signed in is asked of the database.
-            answer: HttpResponseBase = view(request, *args, **kwargs)
-            return answer
-        standing = readiness.standing()
-        if standing.failing != readiness.DATABASE:
-            return None
-        return problems.not_ready(request, standing, is_spine=is_spine(view))
+
+def _view(request: HttpRequest) -> Any:
+    try:
+        return resolve(request.path_info).func
+    except Resolver404:
+        return None

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 
-from .problems import is_api
+from .problems import database_away, is_api
 
 IDLE_SECONDS = 7_200
 NOTED_EVERY_SECONDS = 300  # a use is not worth a write each time
@@ -23,14 +24,22 @@ def session_middleware(get_response: GetResponse) -> GetResponse:
     """Sign out whoever signed in too long ago or did nothing for long; an open live page is no use of it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not is_api(request) and request.user.is_authenticated:
-            if is_over(request.session):
-                logout(request)
-            elif not _is_stream(request):
-                _note(request)
+        try:
+            _end_or_note(request)
+        except (OperationalError, InterfaceError, InternalError) as error:
+            # Django would call it an error of ours, and show the page for that.
+            return database_away(request, error)
         return get_response(request)
 
     return middleware
+
+
+def _end_or_note(request: HttpRequest) -> None:
+    if not is_api(request) and request.user.is_authenticated:
+        if is_over(request.session):
+            logout(request)
+        elif not _is_stream(request):
+            _note(request)
 
 
 def is_over(session: Mapping[str, Any] | Any) -> bool:

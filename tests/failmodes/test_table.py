@@ -43,16 +43,17 @@ def test_what_the_table_says_is_what_happens(product: Product, fault: Fault) -> 
         pytest.skip("there is no redis-server on this machine")
     said = TABLE[fault.name]
     with Trying(product) as outside:
+        until(lambda: outside.ready().status_code == 200, RECOVERS_WITHIN)
         story = outside.story(outside.report())
         follower = Follower(product, story.incident)
         held = _held_loop(product, outside) if _is_kept_from_working(fault) else ""
         known = outside.decided("search"), outside.decided("forbidden")
         with BREAKS[fault.name](product), _asking(product, fault) as trying:
-            tries = trying.tries(story, *known)
+            tries, later = trying.tries(story, *known), outside.tries(story, *known)
             if held:
                 product.send("sweeper", signal.SIGCONT)
             _is_noticed(trying, fault, tries)
-            found = {op: seen(op, tries[op]) for op in REQUESTS}
+            found = {op: seen(op, tries[op], later[op]) for op in REQUESTS}
             _readyz(trying, fault, said[Op.READYZ])
             _stream(follower, story, said, found)
             _loop(product, outside, said, held or story.key)
@@ -84,7 +85,7 @@ def _is_noticed(trying: Trying, fault: Fault, tries: dict[Op, Try]) -> None:
     if not fault.check:
         return
     if fault.noticed == AT_ONCE:
-        assert seen(Op.DECIDE, tries[Op.DECIDE]).outcome is Outcome.NO
+        assert seen(Op.DECIDE, tries[Op.DECIDE], tries[Op.DECIDE]).outcome is Outcome.NO
         until(lambda: trying.ready().json()["failing"] == fault.check, 5)
     else:
         until(lambda: trying.ready(fresh=True).json()["failing"] == fault.check, 10)

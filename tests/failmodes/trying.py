@@ -161,12 +161,12 @@ class Trying(ExitStack):
         }
 
 
-def seen(op: Op, do: Try) -> Seen:
-    """One try of one request."""
+def seen(op: Op, do: Try, again: Try) -> Seen:
+    """One try of one request, and how to do the very same later."""
     key = f"try-{next(_numbers)}"
     began = time.monotonic()
     response = do(key)
-    return Seen(_outcome(op, response), time.monotonic() - began, lambda: do(key), key)
+    return Seen(_outcome(op, response), time.monotonic() - began, lambda: again(key), key)
 
 
 class Follower:
