@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -261,7 +262,8 @@ def _page(route: Route, world: World, form: Form) -> Iterator[Sent]:
                         value,
                     )
     for name in form.some(("tenant", "next", "cursor", "type", "q"), 2):
-        for value in form.some((world.umbra.tenant.id, *foreign_values(name, world))):
+        values = (world.umbra.tenant.id, *islice(foreign_values(name, world), 6))
+        for value in form.some(values):
             yield Probe(
                 lambda value, name=name: request("GET", f"query {name}", query=((name, value),)),  # type: ignore[misc]
                 value,
