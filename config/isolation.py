@@ -42,7 +42,7 @@ GLOBAL_MODELS = {
     "governance.LedgerMark": "Where who numbers every tenant's entries goes on: one number. Nobody is shown it.",
     "governance.GlobalSwitch": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
     "governance.ServerMode": "Set by who runs the server, for every tenant; everybody sees its state and reason.",
-    "governance.Allowance": "Counted before it is known whose a request is; only digests, ids and addresses, shown to nobody.",
+    "governance.Allowance": "Counted before it is known whose a request is; only digests, ids and addresses, shown to who runs the server.",
     "governance.SignIn": "People sign in before a tenant is entered; only who runs the server sees the attempts.",
     "admin.LogEntry": "Django's; written only where global records are edited, read back only by who wrote it.",
     "auth.Group": "Django's; not in the admin, and stays empty.",

@@ -19,13 +19,17 @@ from http.cookies import SimpleCookie
 from itertools import islice
 from typing import Any
 
+from django.contrib import admin
 from django.db import connection, transaction
 from django.http import HttpResponseBase
 from django.test import Client
+from django.urls import reverse
 
+from config.isolation import GLOBAL_MODELS
 from governance import readiness
 from governance.database.isolation import tenant_models
 from governance.models import Membership, Role, Tenant
+from governance.screens.admin_base import GlobalAdmin
 
 from .api import api_requests
 from .pages import admin_requests, console_requests, followed
@@ -166,12 +170,23 @@ class Crawl:
         return set()
 
     def _runs_the_server(self, request: Request) -> bool:
-        """Whether it is about the tables of tenants and people, asked by who runs the server."""
-        pages = ("/admin/governance/user/", "/admin/governance/tenant/", "/admin/autocomplete/")
-        return self.principal == SERVER and request.path.startswith(pages)
+        """Whether who runs the server asks on a page that is theirs: of a table without a tenant, or its choices."""
+        pages = (*(_list_of(page) for page in admin.site._registry.values()), AUTOCOMPLETE)
+        theirs = tuple(page for page in pages if page)
+        return self.principal == SERVER and request.path.startswith(theirs)
 
     def _find(self, kind: str, request: Request, detail: str) -> None:
         self.result.findings.append(Finding(kind, self.principal, str(request), detail))
+
+
+AUTOCOMPLETE = "/admin/autocomplete/"
+
+
+def _list_of(page: Any) -> str:
+    """The address of a page that is for who runs the server, empty for any other."""
+    opts = page.model._meta
+    is_theirs = isinstance(page, GlobalAdmin) and opts.label in GLOBAL_MODELS
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist") if is_theirs else ""
 
 
 def _client(side: Side, principal: str) -> Client:
