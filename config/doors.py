@@ -107,4 +107,4 @@ def _admin() -> Iterator[Door]:
         # Pages that packages bring along are Django's own: superusers only, and they run the server.
         yield Door("admin", "GET", address, getattr(page, "opened_by", RUN_SERVER), page)
         for verb in getattr(page, "verbs", ()):
-            yield Door("admin", "POST", f"{address}{{id}}/do/{verb.name}/", verb.opened_by, verb)
+            yield Door("admin", "POST", f"{address}{{id}}/do/{verb.name}/", verb.right, verb)

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Case, Model, QuerySet, When
 from django.http import HttpRequest
 from unfold.decorators import display
@@ -30,6 +31,7 @@ from .loop import verbs as loop
 from .loop.bridges import bridges
 from .models import Checkpoint, LoopStep, LoopTrace, Membership, Role, User
 from .models.switches import WHOLE_LOOP
+from .refusals import Refusal
 from .screens import ledger_admin, modes_admin  # noqa: F401 - importing registers pages
 from .screens.admin_base import (
     BADGES,
@@ -345,7 +347,10 @@ class MembershipAdmin(RecordAdmin):
         return found.filter(tenant_id=own.tenant_id) if own else found
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        made = tenants.add_member(obj.tenant, obj.user, obj.role, actor=actor_of(request))
+        try:
+            made = tenants.add_member(obj.tenant, obj.user, obj.role, actor=actor_of(request))
+        except Refusal as refusal:
+            raise PermissionDenied(str(refusal)) from refusal
         obj.pk = made.pk
 
 

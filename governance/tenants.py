@@ -8,6 +8,16 @@ from . import ledger
 from .actors import COMMAND, Actor
 from .database.tenancy import outside_tenants, tenant_scope
 from .models import Membership, Role, Settings, Tenant, User
+from .refusals import Conflict, Forbidden
+
+
+class OwnRole(Forbidden):
+    """Somebody would give themselves a role."""
+
+
+class LastAdmin(Conflict):
+    """A tenant would have nobody left who manages it."""
+
 
 RANKS = (Role.VIEWER, Role.REVIEWER, Role.OPERATOR, Role.ADMIN)
 
@@ -66,8 +76,18 @@ def settings() -> Settings:
 
 
 def add_member(tenant: Tenant, user: User, role: str, *, actor: Actor = COMMAND) -> Membership:
-    """Give a person a role in a tenant, or change the one he has."""
+    """Give a person a role in a tenant, or change the one he has.
+
+    Raises OwnRole for who would change their own, and LastAdmin where nobody would be left to manage the others.
+    """
+    if str(actor) == f"user:{user.pk}":
+        raise OwnRole("Nobody changes their own role: ask another admin.")
     with tenant_scope(tenant.id):
+        # One change of a tenant's members after the other, or two admins could lower each other at once.
+        Tenant.objects.select_for_update().get(pk=tenant.pk)
+        admins = Membership.objects.filter(tenant=tenant, role=Role.ADMIN)
+        if role != Role.ADMIN and [each.user_id for each in admins] == [user.pk]:
+            raise LastAdmin(f"{user} is the last admin of {tenant}: make somebody else one first.")
         membership, _ = Membership.objects.update_or_create(
             tenant=tenant, user=user, defaults={"role": Role(role)}
         )

@@ -138,8 +138,3 @@ MATRIX = (
     READ_SECRETS,
     RUN_SERVER,
 )
-
-
-def from_role(role: Role | str) -> Right:
-    """The right of whoever has a role or a higher one, for what names no right yet."""
-    return Right(f"act as {role}", role=Role(role))

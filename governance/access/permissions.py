@@ -8,20 +8,10 @@ from typing import Any, TypeVar
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from ..models import Role
-from .matrix import LOOK_IN, Right
+from .matrix import Right
 from .principals import Principal
 
 Opened = TypeVar("Opened", bound=Callable[..., Any])
-
-PUBLIC = LOOK_IN
-# Names from before the matrix.
-ANYONE = Right("anyone", role=Role.VIEWER, agents=True)
-AGENTS = Right("agents", role=Role.OPERATOR, agents=True)
-VIEWERS = Right("viewers", role=Role.VIEWER)
-REVIEWERS = Right("reviewers", role=Role.REVIEWER)
-OPERATORS = Right("operators", role=Role.OPERATOR)
-ADMINS = Right("admins", role=Role.ADMIN)
 
 
 def declared(view: Any, method: str) -> Right | None:

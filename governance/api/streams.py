@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from ..access import problems
-from ..access.authentication import identify
+from ..access.authentication import identify, secret_in
 from ..access.matrix import READ
 from ..access.permissions import opened_by
 from ..database.tenancy import tenant_scope
@@ -94,8 +94,8 @@ async def loop_stream(request: HttpRequest, incident: str) -> HttpResponseBase:
 def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBase:
     if request.method != "GET":
         return problems.refuse(request, 405, "method_not_allowed", "A stream can only be read.")
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    found = identify(secret.strip()) if scheme.lower() == "bearer" else None
+    secret = secret_in(request.headers.get("Authorization", ""))
+    found = identify(secret) if secret else None
     if found is None:
         response = problems.refuse(
             request, 401, "not_authenticated", "A stream needs a token in the Authorization header."
@@ -112,7 +112,7 @@ def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBas
         return problems.refuse(request, 404, "not_found", "There is no such thing here.")
     last = request.headers.get("Last-Event-ID", "")
     last_seq = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
-    follower = Follower(secret.strip(), principal.tenant_id, incident, trace.id, last_seq)
+    follower = Follower(secret, principal.tenant_id, incident, trace.id, last_seq)
     if last_seq:
         with tenant_scope(principal.tenant_id):
             known = LoopEvent.objects.filter(trace__incident_id=incident, seq__lte=last_seq)

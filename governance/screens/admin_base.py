@@ -28,8 +28,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from ..access.matrix import READ, RUN_SERVER, Right, from_role
-from ..models import Role
+from ..access.matrix import READ, RUN_SERVER, Right
 from ..refusals import Refusal
 from .links import story_url
 from .people import actor_of, may
@@ -65,20 +64,14 @@ class Verb:
     name: str
     title: str
     call: Callable[..., Any]
+    right: Right
     text: str = ""
-    right: Right | None = None
-    role: Role = Role.REVIEWER
     when: Callable[[Any], bool] = always
     needs_reason: bool = True
     is_grave: bool = False
     bound: str = ""
     in_bulk: bool = True
     fields: Mapping[str, forms.Field] = field(default_factory=dict)
-
-    @property
-    def opened_by(self) -> Right:
-        """The right that it asks for."""
-        return self.right or from_role(self.role)
 
 
 def in_states(*states: str) -> Callable[[Any], bool]:
@@ -204,7 +197,7 @@ class RecordAdmin(ModelAdmin):
 
     def verbs_for(self, request: HttpRequest, record: Any = None) -> list[Verb]:
         """The verbs of this person, for a record only those that could work."""
-        mine = [verb for verb in self.verbs if may(_membership(request), verb.opened_by)]
+        mine = [verb for verb in self.verbs if may(_membership(request), verb.right)]
         return [verb for verb in mine if record is None or verb.when(record)]
 
     def get_urls(self) -> list[Any]:

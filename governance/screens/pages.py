@@ -10,19 +10,17 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from ..access.matrix import READ, Right, from_role
+from ..access.matrix import READ, Right
 from ..access.permissions import opened_by
-from ..models import Role
 from .people import may
 
 View = Callable[..., HttpResponse]
 
 
 def page(
-    right: Right | Role = READ, *, methods: tuple[str, ...] = ("GET", "HEAD")
+    right: Right = READ, *, methods: tuple[str, ...] = ("GET", "HEAD")
 ) -> Callable[[View], View]:
     """A page for members of the tenant who have a right. Others are sent to sign in, or told why not."""
-    asked = from_role(right) if isinstance(right, Role) else right
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -36,16 +34,16 @@ def page(
                 )
             if request.method not in methods:
                 return HttpResponse(status=405, headers={"Allow": ", ".join(methods)})
-            if not may(membership, asked):
+            if not may(membership, right):
                 return refuse(
                     request,
-                    f"Only some may {asked.name}",
-                    f"It is for {asked.holders}; you are {membership.role} of {membership.tenant.name}. "
+                    f"Only some may {right.name}",
+                    f"It is for {right.holders}; you are {membership.role} of {membership.tenant.name}. "
                     "Ask an administrator for more.",
                 )
             return view(request, *args, **kwargs)
 
-        return opened_by(asked, methods)(guarded)
+        return opened_by(right, methods)(guarded)
 
     return decorate
 

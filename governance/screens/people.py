@@ -7,7 +7,7 @@ from typing import cast
 
 from django.http import HttpRequest
 
-from ..access.matrix import DECIDE, MANAGE_SETTINGS, MATRIX, SWITCH, Right
+from ..access.matrix import MATRIX, Right
 from ..actors import CLOCK, COMMAND, GUARD, LOOP, Actor
 from ..models import Membership, User
 
@@ -21,10 +21,7 @@ def may(membership: Membership | None, right: Right) -> bool:
 
 def rights_of(membership: Membership | None) -> dict[str, bool]:
     """The same for templates: ``may.decide_checkpoints``."""
-    aliases = {"review": DECIDE, "operate": SWITCH, "administer": MANAGE_SETTINGS}
-    return {right.key: may(membership, right) for right in MATRIX} | {
-        name: may(membership, right) for name, right in aliases.items()
-    }
+    return {right.key: may(membership, right) for right in MATRIX}
 
 
 def actor_of(request: HttpRequest) -> Actor:

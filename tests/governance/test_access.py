@@ -13,8 +13,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient
 
 from governance import tokens
-from governance.access.matrix import Right
-from governance.access.permissions import PUBLIC, Declared
+from governance.access.matrix import LOOK_IN, Right
+from governance.access.permissions import Declared
 from governance.actors import COMMAND
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import Account, ApiToken, Tenant
@@ -61,7 +61,7 @@ def test_every_route_of_the_api_declares_who_may_call_it() -> None:
             seen += 1
             who = getattr(view.cls, "access", {}).get(name)
             if pattern.name in OPEN:
-                assert who in (PUBLIC, None)
+                assert who in (LOOK_IN, None)
                 continue
             assert view.cls.permission_classes == [Declared], address
             assert AllowAny not in view.cls.permission_classes
