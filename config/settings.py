@@ -307,7 +307,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(gesture)s %(message)s"}
+        "line": {
+            "()": "governance.redaction.RedactingFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(gesture)s %(message)s",
+        }
     },
     "filters": {"gesture": {"()": "governance.gestures.Gestured"}},
     "handlers": {

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.access.bodies import validated
+from governance.access.masks import MaskedField, MaskedTextField
 from governance.access.matrix import ACT, HANDLE_INCIDENTS, READ
 from governance.access.principals import actor_of
 from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
@@ -97,7 +98,7 @@ class IncidentSummarySerializer(serializers.ModelSerializer[Incident]):
     """One incident in a list."""
 
     agent_id = serializers.CharField(source="agent.name")
-    message = serializers.CharField(source="excerpt", help_text=f"Its first {EXCERPT} characters.")
+    message = MaskedTextField(source="excerpt", help_text=f"Its first {EXCERPT} characters.")
 
     class Meta:
         model = Incident
@@ -160,7 +161,9 @@ class StorySerializer(serializers.Serializer[Any]):
 class IncidentSerializer(IncidentSummarySerializer):
     """One incident with everything that was reported, and its story."""
 
-    message = serializers.CharField()
+    message = MaskedTextField()
+    arguments = MaskedField(read_only=True)
+    context = MaskedField(read_only=True)  # type: ignore[assignment]  # a field, by DRF's metaclass
     story = serializers.SerializerMethodField()
 
     class Meta(IncidentSummarySerializer.Meta):

@@ -15,6 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
+from governance import redaction
+
 from . import outside
 from .actions import DIRECTIVES, SCHEMAS, ActionKind, InvalidAction, validate_action
 from .remedies import Suggestion, pattern_of
@@ -64,7 +66,7 @@ class Question:
         }
         return cls(
             without_secrets(error_type),
-            tool,
+            without_secrets(tool),
             without_secrets(template)[:MAX_SHOWN],
             category,
             kinds,
@@ -72,8 +74,8 @@ class Question:
 
 
 def without_secrets(text: str) -> str:
-    """The text with everything that looks like a key or password taken out."""
-    return str(_SECRET.sub("[secret]", text.encode("utf-8", "replace").decode()))
+    """The text with everything that looks like a key or password taken out; long runs of letters too, in a prompt."""
+    return str(_SECRET.sub("[secret]", redaction.text(text.encode("utf-8", "replace").decode())))
 
 
 def suggest(question: Question, *, key: str, seconds: float) -> dict[str, Any]:

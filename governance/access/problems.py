@@ -104,11 +104,18 @@ def _fields(detail: Any, path: str = "") -> list[dict[str, str]]:
         return found
     if isinstance(detail, list):
         if all(not isinstance(item, dict | list) for item in detail):
-            return [{"field": path, "message": str(item)} for item in detail]
+            return [{"field": path, "message": _words(item)} for item in detail]
         return [
             each for place, item in enumerate(detail) for each in _fields(item, f"{path}[{place}]")
         ]
-    return [{"field": path, "message": str(detail)}]
+    return [{"field": path, "message": _words(detail)}]
+
+
+def _words(item: Any) -> str:
+    """An error in words. What was sent in place of a choice may be anything, also a secret: it is not said again."""
+    if getattr(item, "code", "") == "invalid_choice":
+        return "This is not one of the choices that the API's description names."
+    return str(item)
 
 
 def _summary(errors: list[dict[str, str]]) -> str:

@@ -9,6 +9,8 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
+from governance import redaction
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MOST_BYTES = 1_048_576  # of a body
@@ -42,14 +44,17 @@ TITLES = {
 
 
 def members_of(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
-    """The members of a problem (RFC 9457): type, title, status, detail, code and what else helps."""
+    """The members of a problem (RFC 9457): type, title, status, detail, code and what else helps.
+
+    What quotes somebody's mistake does not quote his secrets.
+    """
     return {
         "type": TYPE + code,
         "title": TITLES.get(status, "Error"),
         "status": status,
-        "detail": detail,
+        "detail": redaction.text(detail),
         "code": code,
-        **members,
+        **redaction.masked(members),
     }
 
 

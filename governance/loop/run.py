@@ -20,7 +20,7 @@ from itertools import count, groupby
 
 from django.db import InterfaceError, OperationalError
 
-from .. import heartbeats
+from .. import heartbeats, redaction
 from ..database.tenancy import tenant_scope
 from ..gestures import caused_by
 from ..models import FailureState, LoopStep
@@ -179,7 +179,7 @@ def _record_failure(token: str, work: Work, error: Exception) -> None:
         ours, _ = queue.fence(token, [work])
         if ours:
             step = LoopStep.objects.get(pk=work.step_id)
-            cause = cause[:MAX_ERROR].replace("\x00", "")
+            cause = redaction.text(cause)[:MAX_ERROR].replace("\x00", "")
             give_back(token, work, step, cause, counts=not is_away, wait=wait)
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from .. import redaction
 from ..models import Stage
 from ..screens import links
 
@@ -71,6 +72,7 @@ def in_order(shown: Any) -> list[tuple[str, Any]]:
 
     The database keeps no order of its own.
     """
+    shown = redaction.masked(shown)
     facts = shown.items() if isinstance(shown, dict) else [("shown", shown)]
     return sorted(
         facts, key=lambda fact: (is_long(fact[1]), is_id(fact[1]), not is_wide(fact[1]), fact[0])

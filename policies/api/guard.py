@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.access.bodies import validated
+from governance.access.masks import MaskedField
 from governance.access.matrix import ACT, READ
 from governance.access.principals import actor_of
 from governance.access.views import ApiView
@@ -155,6 +156,8 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
     run_id = serializers.CharField(source="run.name")
     policies = DecidingPolicySerializer(many=True)
     would_block = DecidingPolicySerializer(many=True)
+    arguments = MaskedField(read_only=True)
+    context = MaskedField(read_only=True)  # type: ignore[assignment]  # a field, by DRF's metaclass
 
     class Meta:
         model = Decision
