@@ -25,6 +25,7 @@ from ..models import LoopStep
 from ..modes import bypassing
 from . import queue
 from .bridges import Work
+from .hints import hint
 from .run import give_back, run_ready
 
 log = logging.getLogger("antibody.sweep")
@@ -92,6 +93,9 @@ def _release(tenant_id: str, step_id: str) -> int:
     alone = step.attempts > 1
     cause = "the process that ran it disappeared"
     give_back(step.claim_token, work, step, cause, counts=alone, wait=None if alone else 0.0)
+    if not alone:
+        # Abandoned steps are run one at a time, and there may be hundreds: whoever can is to help.
+        hint(step.stage, step.id)
     return 1
 
 

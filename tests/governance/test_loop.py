@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connections
 from django.utils import timezone
 
@@ -256,6 +257,21 @@ def test_an_abandoned_step_is_taken_over_and_one_lost_lease_is_no_failure(tenant
 
     assert seen(tenant, trace).state == LoopTrace.State.COMPLETE
     assert effects(tenant) == 1
+
+
+def test_whoever_takes_abandoned_steps_back_asks_the_workers_to_help(
+    tenant: Tenant, settings: Any
+) -> None:
+    settings.REDIS_URL = "redis://elsewhere"  # what is sent stays in this process's own broker
+    trace = begin(tenant)
+    queue.claim()
+    expire(tenant)
+    release_expired()
+    with current_app.connection_for_read() as broker:
+        waiting = broker.SimpleQueue(current_app.conf.task_default_queue)
+        hints = [waiting.get(timeout=10) for _ in ("begun", "taken back")]
+    assert {each.headers["task"] for each in hints} == {"loop.pattern_matched"}
+    assert {each.payload[0][0] for each in hints} == {step(tenant, trace).id}
 
 
 def test_a_step_that_loses_its_lease_alone_five_times_is_dead(tenant: Tenant) -> None:
