@@ -55,8 +55,9 @@ NEEDS_BROKER = frozenset(
 # A fault comes a little after the work that it was waiting for, so that it finds steps half done.
 LATEST_AFTER_SECONDS = 0.15
 LONGEST_OUTAGE_SECONDS = 1.0
-# A wave of deaths takes a sweeper for each point, and each of them something to work on.
-SHARES = {Kind.DIE_AT_POINTS: 24}
+# A wave of deaths takes a sweeper for each point, and each of them something to work on. What they held is run one
+# by one afterwards: it must not be more than a machine can do within the 15 seconds.
+SHARES = {Kind.DIE_AT_POINTS: 2}
 
 
 EVERY_PART_APART: tuple[Kind, ...] = tuple(kind for kind in Kind if kind != Kind.KILL_WHOLE)
@@ -101,8 +102,8 @@ FULL = Form(
 
 
 def kills(waves: int) -> Form:
-    """Nothing but deaths at points: a wave is one at each of the twenty-five, ten loops for each."""
-    return Form("kills", waves * 250, apart={Kind.DIE_AT_POINTS: waves})
+    """Nothing but deaths at points: a wave is one at each of the twenty-five, with four loops for each."""
+    return Form("kills", waves * 100, apart={Kind.DIE_AT_POINTS: waves})
 
 
 def only(form: Form, wanted: Collection[Kind]) -> Form:

@@ -291,6 +291,14 @@ SELECT 'broken', 'a question that holds a loop is waited for', c.id
        SELECT FROM governance_loopstep s
         WHERE s.tenant_id = c.tenant_id AND s.state = 'waiting' AND s.waits_for = c.id)
 
+UNION ALL
+SELECT 'broken', 'poison is tasted by nobody who was not fed it', e.trace_id || ' ' || e.stage
+  FROM governance_loopevent e
+  JOIN governance_looptrace t ON t.tenant_id = e.tenant_id AND t.id = e.trace_id
+  JOIN incidents_incident i ON i.tenant_id = t.tenant_id AND i.id = t.incident_id
+ WHERE e.type = 'failed' AND i.source <> 'poison'
+   AND (e.details ->> 'error' LIKE 'Poisoned:%' OR e.details ->> 'error' LIKE 'MemoryError:%')
+
 -- Dead: only poison kills a step ---------------------------------------------------------------------------
 
 UNION ALL

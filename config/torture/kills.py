@@ -64,7 +64,8 @@ class Victims:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, name="victims", daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, name="victims", daemon=True)
+        self.listener.start()
 
     def __enter__(self) -> Victims:
         return self
@@ -76,6 +77,8 @@ class Victims:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.listener.join()
+        self._pipe(self.process.stdout).close()
         self.log.close()
 
     def die(self, crashes: Sequence[Crash], outside: Outsider, loops: int) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -51,6 +52,8 @@ class Outsider:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        with suppress(OSError):  # what was to be told to somebody who is gone
+            self.finish()
 
     @property
     def done(self) -> int:

@@ -193,6 +193,13 @@ def a_question_that_nobody_waits_for(opened: Opened) -> None:
             "a dead step tells its cause, in its story and in the ledger",
         ),
         (
+            lambda opened: tell(
+                opened.trace.id, "failed", "x", actor=LOOP, details={"error": "Poisoned: x"}
+            ),
+            "broken",
+            "poison is tasted by nobody who was not fed it",
+        ),
+        (
             a_question_that_nobody_waits_for,
             "broken",
             "a question that holds a loop is waited for",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from governance.loop.queue import LEASE_SECONDS
 
@@ -23,10 +26,11 @@ TARGETS = {
     Kind.KILL_WHOLE: "whole",
     Kind.FREEZE_SWEEPER: "sweeper",
 }
-EXPIRES_WITHIN = 30.0
+ENDS_WITHIN = 90.0
+FINISHED_EACH = 3
+RUN_LOOPS = ("worker", "another sweeper")  # besides the sweeper
 LOOK_EVERY = 0.1
 JUMPS_SECONDS = (86_400, -86_400)
-STAYS_SECONDS = 1.5
 
 
 def kill(site: Site, fault: Fault) -> None:
@@ -35,9 +39,9 @@ def kill(site: Site, fault: Fault) -> None:
 
 
 def die_at_points(site: Site, fault: Fault) -> None:
-    """A sweeper dies at each point of each bridge, while there is no worker to take its loops from it."""
+    """A sweeper dies at each point of each bridge, while there is nobody else to take its loops from it."""
     rng = random.Random(fault.seed)  # noqa: S311 - repeatable, guards nothing
-    with site.supervisor.without("worker"):
+    with _without(site, "sweeper", *RUN_LOOPS):
         site.victims.die(wave(fault.number, rng), site.client, fault.loops)
 
 
@@ -61,34 +65,71 @@ def two_beats(site: Site, fault: Fault) -> None:
     site.supervisor.wait_until_up(*(beat.name for beat in beats))
     held = site.client.attack("hold_questions")
     if site.client.wait_until_ready(held):
-        deadline = time.monotonic() + EXPIRES_WITHIN
         with connected(site.place.dsn) as connection:
-            connection.execute(
-                "UPDATE governance_checkpoint SET expires_at = now() WHERE state = 'pending'"
-            )
-            connection.commit()
-            while connection.execute(_OVERDUE).fetchone() != (0,):
-                connection.commit()
-                if time.monotonic() > deadline:
-                    raise Stuck("the beats do not end what is overdue")
-                time.sleep(LOOK_EVERY)
+            connection.execute(_MAKE_OVERDUE)
+        _wait_for(lambda: _overdue(site) == 0, "the beats do not end what is overdue")
         site.client.let_go_on(held)
     site.client.wait_until_done(held)
 
 
 def jump_clock(site: Site, fault: Fault) -> None:
-    """The sweeper's clock jumps by a day, forth and back; leases are the database's affair."""
+    """The sweeper's clock jumps by a day, forth and back, and it works on: leases are the database's affair."""
     clock = Clock(site.place.directory / "clock")
     clock.show(0)
     sweeper = site.place.sweeper(clock.env())
     site.supervisor.replace(sweeper)
     site.supervisor.wait_until_up(sweeper.name)
-    for jump in JUMPS_SECONDS:
-        clock.show(jump)
-        clock.check(jump)
-        time.sleep(STAYS_SECONDS)
+    with _without(site, *RUN_LOOPS):
+        for jump in JUMPS_SECONDS:
+            clock.show(jump)
+            clock.check(jump)
+            wanted = _landed(site) + FINISHED_EACH
+            site.client.grant(FINISHED_EACH, "scene")
+            _wait_for(partial(_has_landed, site, wanted), "a sweeper off by a day stands still")
+    site.supervisor.replace(site.place.sweeper())
 
 
+@contextmanager
+def _without(site: Site, *beginnings: str) -> Iterator[None]:
+    """Kill the programs whose names begin so, and start them again afterwards."""
+    with ExitStack() as gone:
+        for name in [each for each in site.supervisor.running if each.startswith(beginnings)]:
+            gone.enter_context(site.supervisor.without(name))
+        yield
+
+
+def _overdue(site: Site) -> int:
+    return _count(site, _OVERDUE)
+
+
+def _landed(site: Site) -> int:
+    """How many loops have been completed."""
+    return _count(site, _COMPLETE)
+
+
+def _has_landed(site: Site, loops: int) -> bool:
+    return _landed(site) >= loops
+
+
+def _count(site: Site, question: str) -> int:
+    with connected(site.place.dsn) as connection:
+        row = connection.execute(question).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _wait_for(is_so: Callable[[], bool], why: str) -> None:
+    deadline = time.monotonic() + ENDS_WITHIN
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise Stuck(why)
+        time.sleep(LOOK_EVERY)
+
+
+_COMPLETE = """
+SELECT count(*) FROM governance_looptrace t JOIN governance_tenant n ON n.id = t.tenant_id
+ WHERE t.state = 'complete' AND n.slug = 'scene'
+"""
+_MAKE_OVERDUE = "UPDATE governance_checkpoint SET expires_at = now() WHERE state = 'pending'"
 _OVERDUE = (
     "SELECT count(*) FROM governance_checkpoint WHERE state = 'pending' AND expires_at <= now()"
 )
