@@ -23,6 +23,12 @@ UNCLAIMED = "unclaimed"
 SURVIVED = "survived"
 IN_THE_END = frozenset({UNFINISHED, LATE, UNCLAIMED, SURVIVED})
 
+# How many loops still run, without those that poison holds.
+ON_THEIR_WAY = """
+SELECT count(*) FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
+ WHERE t.state = 'running' AND i.source <> 'poison'
+"""
+
 Acknowledged = Sequence[tuple[str, str]]  # (kind, id)
 
 

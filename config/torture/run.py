@@ -15,7 +15,7 @@ from .breaking.table import BREAKS
 from .client.journal import read_journal
 from .faults import NEEDS_BROKER, Fault, Form, Kind, plan
 from .figures import Figures
-from .invariants import NEVER, UNFINISHED, Violation, connected, violations
+from .invariants import NEVER, ON_THEIR_WAY, UNFINISHED, Violation, connected, violations
 from .kills import Victims
 from .outside import Outside
 from .outsider import Outsider
@@ -142,7 +142,7 @@ class Torture:
         deadline = self.last_fault_at + SETTLES_WITHIN
         is_counted = False
         while True:
-            on_their_way = self._count(_ON_THEIR_WAY)
+            on_their_way = self._count(ON_THEIR_WAY)
             now = time.monotonic()
             is_over = self.site.client.has_ended and not on_their_way
             if is_over:
@@ -208,10 +208,6 @@ class Torture:
             )
 
 
-_ON_THEIR_WAY = """
-SELECT count(*) FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
- WHERE t.state = 'running' AND i.source <> 'poison'
-"""
 _STILL_POISONED = """
 SELECT count(*) FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
  WHERE t.state = 'running' AND i.source = 'poison'
