@@ -36,7 +36,7 @@ def product() -> Iterator[Product]:
         yield product
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_what_the_table_says_is_what_happens(product: Product, fault: Fault) -> None:
     if fault.name.startswith("redis") and "redis" not in product.ports:
