@@ -269,9 +269,14 @@ def test_whoever_takes_abandoned_steps_back_asks_the_workers_to_help(
     release_expired()
     with current_app.connection_for_read() as broker:
         waiting = broker.SimpleQueue(current_app.conf.task_default_queue)
-        hints = [waiting.get(timeout=10) for _ in ("begun", "taken back")]
+        hints = []
+        while len(hints) < len(("begun", "taken back")):
+            hint = waiting.get(timeout=10)
+            hint.ack()
+            # In a real Redis there are those of other tests, which nobody took.
+            if hint.payload[0][0] == step(tenant, trace).id:
+                hints.append(hint)
     assert {each.headers["task"] for each in hints} == {"loop.pattern_matched"}
-    assert {each.payload[0][0] for each in hints} == {step(tenant, trace).id}
 
 
 def test_a_step_that_loses_its_lease_alone_five_times_is_dead(tenant: Tenant) -> None:
