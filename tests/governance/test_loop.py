@@ -269,7 +269,7 @@ def test_whoever_takes_abandoned_steps_back_asks_the_workers_to_help(
     release_expired()
     with current_app.connection_for_read() as broker:
         waiting = broker.SimpleQueue(current_app.conf.task_default_queue)
-        hints = []
+        hints: list[Any] = []
         while len(hints) < len(("begun", "taken back")):
             hint = waiting.get(timeout=10)
             hint.ack()
