@@ -14,6 +14,8 @@ WITHOUT_DATABASE = {
     "failmodes",
     "help",
     "makemigrations",
+    "policy lint",
+    "policy test",
     "preflight",  # says itself what is wrong with it
     "replay",
     "restore",
@@ -27,7 +29,8 @@ WITHOUT_DATABASE = {
 def main() -> None:
     """Run one command, with the database started and prepared where it needs one."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    command = words[0] if words else ""
     if command in OWNERS_COMMANDS:
         os.environ.setdefault("ANTIBODY_LOGIN", "owner")
     if command == "serve":
@@ -41,7 +44,7 @@ def main() -> None:
     from governance.gestures import new_gesture
 
     try:
-        if command not in WITHOUT_DATABASE:
+        if WITHOUT_DATABASE.isdisjoint({command, " ".join(words[:2])}):
             prepare_from_settings()
         with new_gesture():
             execute_from_command_line(sys.argv)

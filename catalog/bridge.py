@@ -13,8 +13,8 @@ from governance.models import FailureState
 from incidents.models import Incident
 
 from .models import PatternMatch
-from .services import matches_of, recognise
-from .services.matching import SEEN_MOST
+from .services import matches_of, recognise, silenced_of
+from .services.recognition import SEEN_MOST
 
 # An event's headline has 300 characters, and what follows the name must not be cut off.
 SHOWN_OF_NAME = 220
@@ -26,8 +26,13 @@ def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     incidents = {incident.id: incident for incident in _incidents(named)}
     found = matches_of(incidents)
     made = recognise(incidents[work.incident_id] for work in works if work.incident_id not in found)
+    # Most batches have none that was ever silenced; then the database's clock is not asked.
+    perhaps = {
+        each.pattern_id for each in (*found.values(), *made.values()) if each.pattern.silenced_as
+    }
+    silenced = silenced_of(perhaps) if perhaps else {}
     return {
-        work.step_id: _outcome(found.get(work.incident_id), made.get(work.incident_id))
+        work.step_id: _outcome(found.get(work.incident_id), made.get(work.incident_id), silenced)
         for work in works
     }
 
@@ -45,7 +50,9 @@ def _incidents(ids: Sequence[str]) -> QuerySet[Incident]:
     return Incident.objects.filter(id__any=ids).select_related("agent", "run")
 
 
-def _outcome(found: PatternMatch | None, made: PatternMatch | None) -> Outcome:
+def _outcome(
+    found: PatternMatch | None, made: PatternMatch | None, silenced: Mapping[str, str]
+) -> Outcome:
     """What comes of one match; one that was made just now is handed on, for nothing rests on it yet."""
     match = made or found
     if match is None:
@@ -53,16 +60,20 @@ def _outcome(found: PatternMatch | None, made: PatternMatch | None) -> Outcome:
             FailureState.MATCH_FAILED,
             "Nothing to recognise it by: it came without an error type and a message.",
         )
+    facts = {
+        "match_id": match.id,
+        "pattern_id": match.pattern_id,
+        "band": str(match.band),
+        "confidence": match.confidence,
+        "is_new": match.is_new,
+    }
+    if how := silenced.get(match.pattern_id):
+        said = f"A person said that this is {how}: nothing comes of it. {_headline(match)}"
+        return Stop(FailureState.MATCH_SILENCED, said, subject=match.id, facts=facts)
     return GoOn(
         _headline(match),
         subject=match.id,
-        facts={
-            "match_id": match.id,
-            "pattern_id": match.pattern_id,
-            "band": str(match.band),
-            "confidence": match.confidence,
-            "is_new": match.is_new,
-        },
+        facts=facts,
         failure_state=FailureState.MATCH_LOW_CONFIDENCE
         if match.band == PatternMatch.Band.WEAK
         else "",

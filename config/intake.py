@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from governance.access.wire import CONTENT_TYPE, HEADERS, MOST_BYTES, TITLES, members_of
+from governance.access.wire import CONTENT_TYPE, HEADERS, TITLES, members_of, most_bytes
 
 MOST_FIELDS = 1_000  # in a query; Django's own limit
 LETTERS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
@@ -47,9 +47,10 @@ def _refusal(status: int, code: str, detail: str, **members: Any) -> Refusal:
     return Refusal(status, json.dumps(members_of(status, code, detail, **members)).encode())
 
 
-TOO_LARGE = _refusal(
-    413, "too_large", f"The body is larger than {MOST_BYTES} bytes.", limit=MOST_BYTES
-)
+def _too_large(most: int) -> Refusal:
+    return _refusal(413, "too_large", f"The body is larger than {most} bytes.", limit=most)
+
+
 TOO_MANY = _refusal(
     400, "invalid", f"The query has more than {MOST_FIELDS} fields.", limit=MOST_FIELDS
 )
@@ -66,13 +67,15 @@ def strict_wsgi(application: Any) -> Any:
     """The application behind these refusals; a chunked body is read up to the limit and handed on with its length."""
 
     def strict(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        most = most_bytes(environ.get("PATH_INFO") or "")
         refusal = _refused(
             environ.get("CONTENT_LENGTH") or "",
             environ.get("CONTENT_TYPE") or "",
             (environ.get("QUERY_STRING") or "").count("&"),
+            most,
         )
         if not environ.get("CONTENT_LENGTH") and environ.get("HTTP_TRANSFER_ENCODING"):
-            refusal = refusal or _unchunk(environ)
+            refusal = refusal or _unchunk(environ, most)
         if refusal is not None:
             start_response(f"{refusal.status} {TITLES[refusal.status]}", refusal.headers)
             return [refusal.body]
@@ -93,11 +96,12 @@ def strict_asgi(application: Any) -> Any:
             _said(scope, name)
             for name in (b"content-length", b"content-type", b"transfer-encoding")
         )
-        refusal = _refused(length, kind, scope["query_string"].count(b"&"))
+        most = most_bytes(scope["path"])
+        refusal = _refused(length, kind, scope["query_string"].count(b"&"), most)
         if not refusal and framing and not length:
-            body = await _unchunked(receive)
+            body = await _unchunked(receive, most)
             if body is None:
-                refusal = TOO_LARGE
+                refusal = _too_large(most)
             else:
                 scope = {
                     **scope,
@@ -117,9 +121,9 @@ def _said(scope: Message, wanted: bytes) -> str:
     return ";".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
-def _refused(length: str, kind: str, separators: int) -> Refusal | None:
-    if length.isdigit() and int(length[:20]) > MOST_BYTES:
-        return TOO_LARGE
+def _refused(length: str, kind: str, separators: int, most: int) -> Refusal | None:
+    if length.isdigit() and int(length[:20]) > most:
+        return _too_large(most)
     if separators >= MOST_FIELDS:
         return TOO_MANY
     return None if ";" not in kind or _is_utf8(kind) else OTHER_LETTERS
@@ -136,24 +140,24 @@ def _is_utf8(kind: str) -> bool:
     return True
 
 
-def _unchunk(environ: Environ) -> Refusal | None:
+def _unchunk(environ: Environ, most: int) -> Refusal | None:
     try:
-        body = environ["wsgi.input"].read(MOST_BYTES + 1)
+        body = environ["wsgi.input"].read(most + 1)
     except OSError:  # what the server calls a chunk that is none
         return GARBLED
-    if len(body) > MOST_BYTES:
-        return TOO_LARGE
+    if len(body) > most:
+        return _too_large(most)
     environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     return None
 
 
-async def _unchunked(receive: Receive) -> bytes | None:
+async def _unchunked(receive: Receive, most: int) -> bytes | None:
     """A body without a length, as far as it came; None as soon as it is too large."""
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > MOST_BYTES:
+        if len(body) > most:
             return None
         if message["type"] != "http.request" or not message.get("more_body"):
             return bytes(body)

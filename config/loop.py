@@ -69,6 +69,10 @@ RECORDS = {
     "policy": policies.services.story,
     "adjustment": routing.services.story,
 }
+# What a pattern's page shows of the records above it.
+CAME_OF_PATTERN = (recovery.services.of_pattern, policies.services.of_pattern)
+# Why a match is one, for the story's page.
+REASONS = catalog_services.reasons
 GRADUATION = policies.services.graduation.status
 # A person who opens a story may thereby pass the third gate.
 TIMELINE_OPENED = policies.services.graduation.note_timeline_view

@@ -133,10 +133,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "governance.access.middleware.gesture_middleware",
-    # Headers first, so that whatever is refused further in has them too.
+    # Headers first, so that whatever is refused further in, or sent to TLS, has them too.
+    "governance.access.headers.headers_middleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "governance.access.headers.headers_middleware",
     "governance.access.counting.limits_middleware",
     "governance.access.wellformed.well_formed_middleware",
     "governance.access.patience.PatienceMiddleware",
@@ -220,6 +220,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "policies.re_evaluate_graduation",
         "schedule": timedelta(hours=1),
     },
+    "sign patterns again": {
+        "task": "catalog.renew_signatures",
+        "schedule": timedelta(minutes=1),
+    },
+    "calibrate patterns": {"task": "policies.calibrate", "schedule": timedelta(hours=1)},
     "end routing adjustments": {
         "task": "routing.end_adjustments",
         "schedule": timedelta(minutes=1),
@@ -265,7 +270,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "IncidentState": "incidents.models.Incident.State",
+        "PagerDutySeverity": "incidents.intake.pagerduty.SEVERITIES",
+        "IncidentSeverity": "incidents.models.Incident.Severity",
         "IncidentCategory": "incidents.models.Incident.Category",
+        "PatternSilence": "catalog.models.Pattern.Silence",
         "LoopState": "governance.models.LoopTrace.State",
         "CheckpointState": "governance.models.Checkpoint.State",
         "BypassState": "governance.models.Bypass.State",

@@ -175,6 +175,7 @@ class LoopEventAdmin(EvidenceAdmin):
     search_fields = ("^headline", "=type", "=subject", "=gesture")
     story_path = "trace.incident_id"
     ordering = ("-seq",)
+    exclude = ("seq",)  # one sequence for all tenants: see story/places.py
 
 
 @admin.register(models.Run)
@@ -241,6 +242,7 @@ ASKED = forms.fields_for_model(
         "strict_agents",
         "automatic_activation",
         "hallucination_may_block",
+        "exploration_percent",
         "llm_recoveries",
     ),
 )
@@ -376,11 +378,10 @@ class TenantAdmin(GlobalAdmin):
         if change:
             name, quotas = obj.name, {each: getattr(obj, each) for each in QUOTAS}
             obj.refresh_from_db()
-            obj.name = name
-            obj.save(update_fields=["name"])
+            actor, reason = actor_of(request), "Edited by who runs the server."
+            tenants.rename(obj, name, actor=actor, reason=reason)
             if any(getattr(obj, each) != quota for each, quota in quotas.items()):
-                reason = "Edited by who runs the server."
-                tenants.change_limits(obj, actor=actor_of(request), reason=reason, **quotas)
+                tenants.change_limits(obj, actor=actor, reason=reason, **quotas)
         else:
             obj.pk = tenants.make_tenant(obj.slug, name=obj.name, actor=actor_of(request)).pk
 

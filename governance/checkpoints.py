@@ -17,7 +17,6 @@ from .refusals import Conflict, Forbidden, Invalid
 from .rules import expires_after, priority_of
 from .story.events import tell
 
-ALERT_ABOVE = 10  # pending checkpoints of one tenant
 REASON_REQUIRED = "Say why: a rejection needs a reason."
 
 

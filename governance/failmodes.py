@@ -46,7 +46,10 @@ class Outcome(Enum):
     USUAL = ("as usual", "Nothing changes.", None)
     NO = (
         "no",
-        "503 governance_unavailable with verdict block and Retry-After; nothing is recorded, and the agent must not act.",
+        (
+            "503 governance_unavailable with verdict block and Retry-After; the agent must not act. Nothing is recorded, unless the"
+            " time ran out while the record was being committed: then it may stand."
+        ),
         0.3,
     )
     AGAIN = (
@@ -93,12 +96,16 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that fails, and how soon it is noticed. ``check`` is the check of readiness that names it, if one does."""
+    """One thing that fails, and how soon it is noticed.
+
+    ``check`` is the check of readiness that fails and names it, ``warning`` the one that only warns; empty where none does.
+    """
 
     name: str
     title: str
     noticed: str
     check: str = ""
+    warning: str = ""
 
 
 AT_ONCE = "at once"
@@ -116,8 +123,8 @@ FAULTS = (
     Fault("postgresql_locked", "somebody holds the tables of decisions and reports", AT_ONCE),
     Fault("postgresql_read_only", "PostgreSQL takes no writes", AT_ONCE, "writable"),
     Fault("postgresql_lenient", "the app's login may pass row-level security", BY_LOOKING, "role"),
-    Fault("redis_down", "Redis is down: broker and live channel", AT_ONCE),
-    Fault("redis_silent", "Redis is there and says nothing", AT_ONCE),
+    Fault("redis_down", "Redis is down: broker and live channel", AT_ONCE, warning="broker"),
+    Fault("redis_silent", "Redis is there and says nothing", AT_ONCE, warning="broker"),
     Fault("redis_flushed", "Redis has forgotten everything", AT_ONCE),
     Fault("model_down", "the language model is down", AT_ONCE),
     Fault(
@@ -127,6 +134,18 @@ FAULTS = (
     Fault("receiver_down", "a webhook's receiver is down", AT_ONCE),
     Fault(
         "sweeper_down", "no sweeper runs", "within 60 s: a check misses its sign of life", "sweeper"
+    ),
+    Fault(
+        "beat_down",
+        "beat is down: nothing expires or decays on time",
+        "within 4 min: a check misses its sign of life",
+        warning="beat",
+    ),
+    Fault(
+        "signer_down",
+        "the signer is down, and there are entries to sign",
+        "within 60 s: a check finds entries that wait for their signature",
+        "ledger_checkpoint",
     ),
     Fault(
         "clocks_apart",
@@ -157,6 +176,8 @@ _LINES: Mapping[str, tuple[Outcome, ...]] = {
     "model_junk": (U, U, U, U, U, U, U, U, U, U, WITHOUT, U),
     "receiver_down": (U, U, U, U, U, U, U, U, U, U, RETRIED, U),
     "sweeper_down": (NO, NO, NO, U, U, U, U, U, U, U, LATER, TOLD),
+    "beat_down": (U, U, U, U, U, U, U, U, U, U, U, WARNED),
+    "signer_down": (NO, NO, NO, U, U, U, U, U, U, U, U, TOLD),
     "clocks_apart": (NO, NO, NO, U, U, U, U, U, U, U, U, TOLD),
 }
 

@@ -39,8 +39,12 @@ def current_gesture() -> str:
 
 
 class Gestured(logging.Filter):
-    """Gives every line of the log its gesture, "-" where there is none."""
+    """Gives every line of the log its gesture, "-" where there is none.
+
+    Django writes a line about a request that it refused after everything around the request has ended.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.gesture = _gesture.get() or "-"
+        of_request = getattr(getattr(record, "request", None), "gesture", "")
+        record.gesture = of_request or _gesture.get() or "-"
         return True

@@ -53,6 +53,14 @@ def begin_run(
     return run
 
 
+def known_run(agent: str, name: str) -> Run | None:
+    """The run of this name that the agent of this name has begun; None where nobody has heard of it.
+
+    For who only tells of a run: to begin one is to bind it to the policies of that moment.
+    """
+    return next(iter(_runs_by_name(agent, name)), None)
+
+
 def begin_after_all(run: Run, *, policy_set: str) -> None:
     """Let a run begin that was refused before."""
     Run.objects.filter(pk=run.pk).update(refused=False, policy_set=policy_set, started_at=Now())
@@ -63,6 +71,12 @@ def begin_after_all(run: Run, *, policy_set: str) -> None:
 def _agents(name: str) -> QuerySet[Agent]:
     """None or one: a name is unique."""
     return Agent.objects.filter(name=name).order_by()
+
+
+@compiled
+def _runs_by_name(agent: str, name: str) -> QuerySet[Run]:
+    """None or one: names are unique."""
+    return Run.objects.filter(agent__name=agent, name=name).order_by()
 
 
 @compiled

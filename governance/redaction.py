@@ -3,7 +3,8 @@
 An agent's arguments are evidence and are kept as they were sent, because the guard judges by them; whatever leaves
 that place goes through here. Two things are masked: the values of keys that are named for a secret, and texts that
 look like one. Names are compared by their parts, so ``db_password`` and ``X-Api-Key`` are found and ``tokens_used``, a
-number, is not touched. All expressions are linear in the length of the text.
+number, is not touched. All expressions are linear in the length of the text; nearly every text holds no secret, and
+one look by RE2 says so in a thirtieth of the time that they take.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
+
+import re2
 
 MASK = "[secret]"
 LONGEST = 1_100_000  # characters that are looked at, more than a body; what follows is cut: nobody vouches for it
@@ -25,14 +28,14 @@ _NAMES = frozenset(
 )  # fmt: skip
 _PAIRS = frozenset(
     {("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("signing", "key"),
-     ("encryption", "key"), ("session", "id"), ("session", "key"), ("connection", "string"), ("pass", "phrase")}
+     ("encryption", "key"), ("routing", "key"), ("sentry", "key"), ("session", "id"), ("session", "key"), ("connection", "string"), ("pass", "phrase")}
 )  # fmt: skip
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 # Possessive throughout: no expression goes back, so each is linear whatever the text is.
 _NAMED = (
     r"(?:api|access|private|secret|signing|session|encryption)[-_ ]?(?:key|id)|passw(?:or)?d|passphrase|pwd|secret|"
-    r"token|authorization|cookie|credentials?"
+    r"(?:routing|sentry)[-_ ]?key|token|authorization|auth|cookies?|credentials?|signature|connection[-_ ]?string"
 )
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -42,16 +45,35 @@ _PATTERNS = tuple(
         # Schemes of HTTP's Authorization.
         r"(?P<keep>\b(?:bearer|basic|digest|negotiate|apikey)\s{1,4}+)[a-z0-9._~+/=:-]{6,5000}+",
         # Something named for a secret, and its value.
-        rf"(?P<keep>(?:{_NAMED})[\"']?\s{{0,4}}+[:=]\s{{0,4}}+)(?!\[secret\])(?:\"[^\"]{{0,5000}}+\"?|'[^']{{0,5000}}+'?|[^\s\"',;&}}]{{1,5000}}+)",
+        # Quotes may be written twice, or behind backslashes, where a text holds JSON.
+        (
+            rf"(?P<keep>(?:{_NAMED})[\\\"'\])]{{0,4}}+\s{{0,4}}+[:=]{{1,3}}+\s{{0,4}}+)(?!\[secret\])(?:\\{{0,3}}+\"(?:\"(?=\w))?+[^\"]{{0,5000}}+\"{{0,2}}+|"
+            r"\\{0,3}+'[^']{0,5000}+'?|[^\s\"',;&}]{1,5000}+)"
+        ),
         # Cookies of ours.
         r"(?P<keep>\b(?:sessionid|csrftoken)=)[^\s;\"']{1,500}+",
-        # Keys that say whose they are by how they begin.
-        r"(?P<keep>)\b(?:abt_|sk-|sk_|pk_|rk_|ghp_|gho_|ghs_|github_pat_|glpat-|xox[abpr]-|whsec_|AKIA|ASIA|AIza|ya29\.|hf_|npm_)[a-z0-9_/+=.-]{8,500}+",
+        # Keys that say whose they are by how they begin; npm_install and sk_learn have no digit, keys do.
+        r"(?P<keep>)\b(?:abt_|sk-|sk_|pk_|rk_|ghp_|gho_|ghs_|github_pat_|glpat-|xox[abpr]-|whsec_|AKIA|ASIA|AIza|ya29\.|hf_|npm_)(?=[a-z_/+=.-]{0,60}+[0-9])[a-z0-9_/+=.-]{8,500}+",
         # JSON Web Tokens and private keys.
         r"(?P<keep>)\beyJ[a-z0-9_-]{5,5000}+\.[a-z0-9_-]{2,5000}+(?:\.[a-z0-9_-]{0,5000}+)?",
         r"(?P<keep>)-----BEGIN [A-Z ]{0,40}?PRIVATE KEY-----[^-]{0,20000}+(?:-----END [A-Z ]{0,40}?PRIVATE KEY-----)?",
     )
 )
+
+
+# What every text has that one of them finds; RE2's blanks are ASCII's, so here a blank is anything but a letter.
+_MAY_HOLD = re2.compile(
+    rf"(?i)://|sessionid=|csrftoken=|(?:bearer|basic|digest|negotiate|apikey)[^a-z0-9]|(?:{_NAMED})[^a-z0-9:=]{{0,9}}[:=]|"
+    r"abt_|sk-|sk_|pk_|rk_|ghp_|gho_|ghs_|github_pat_|glpat-|xox[abpr]-|whsec_|AKIA|ASIA|AIza|ya29\.|hf_|npm_|eyJ|-----BEGIN"
+)
+
+
+def may_hold(value: str) -> bool:
+    """Whether a text could hold a secret; no is certain, yes is not."""
+    try:
+        return bool(_MAY_HOLD.search(value))
+    except UnicodeEncodeError:  # lone surrogates, which RE2 cannot be shown
+        return True
 
 
 def is_sensitive(name: str) -> bool:
@@ -62,6 +84,8 @@ def is_sensitive(name: str) -> bool:
 
 def text(value: str) -> str:
     """A text without what looks like a secret."""
+    if len(value) <= LONGEST and not may_hold(value):
+        return value
     found = value[:LONGEST]
     for pattern in _PATTERNS:
         found = pattern.sub(rf"\g<keep>{MASK}", found)
@@ -82,6 +106,18 @@ def masked(value: Any, _depth: int = 0) -> Any:
             }
         case list() | tuple():
             return [masked(item, _depth + 1) for item in value]
+    return value
+
+
+def texts(value: Any) -> Any:
+    """A JSON value of our own, whose keys say what they mean: only texts that look like a secret are masked."""
+    match value:
+        case str():
+            return text(value)
+        case Mapping():
+            return {key: texts(item) for key, item in value.items()}
+        case list() | tuple():
+            return [texts(item) for item in value]
     return value
 
 

@@ -70,6 +70,21 @@ def change_limits(tenant: Tenant, *, actor: Actor, reason: str, **quotas: int | 
             )
 
 
+def rename(tenant: Tenant, name: str, *, actor: Actor, reason: str = "") -> None:
+    """Give a tenant another name; its ledger tells of it. Raises ValidationError for an empty or too long one."""
+    with transaction.atomic(), outside_tenants():
+        before = Tenant.objects.select_for_update().values_list("name", flat=True).get(pk=tenant.pk)
+        tenant.name = name
+        tenant.full_clean()
+        if before == name:
+            return
+        tenant.save(update_fields=["name"])
+        with tenant_scope(tenant.id):
+            ledger.append(
+                "tenant.renamed", tenant.id, actor=actor, reason=reason, before=before, after=name
+            )
+
+
 def settings() -> Settings:
     """The settings of the tenant in scope."""
     return Settings.objects.get()

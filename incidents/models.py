@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Now
 
+from governance import redaction
 from governance.database.fields import TenantForeignKey, TenantModel
 from governance.database.scoped import TenantManager
 from governance.ids import IdField
 from governance.models import Agent, Run
+
+LOOKED_AT = 1_000  # characters of a message, so that what its name shows is not cut within a secret
 
 
 class Incidents(models.QuerySet["Incident"]):
@@ -19,6 +22,14 @@ class Incidents(models.QuerySet["Incident"]):
 
     def open(self) -> Self:
         return self.exclude(state=Incident.State.RESOLVED)
+
+    def counted(self) -> Self:
+        """With ``reported``, how often, and ``last_reported_at``."""
+        repeats = Repeats.objects.filter(incident=OuterRef("pk"))
+        return self.annotate(
+            reported=Coalesce(Subquery(repeats.values("count")), 0) + 1,
+            last_reported_at=Coalesce(Subquery(repeats.values("last_at")), F("created_at")),
+        )
 
 
 class Incident(TenantModel):
@@ -85,4 +96,45 @@ class Incident(TenantModel):
 
     def __str__(self) -> str:
         where = f" in {self.tool}" if self.tool else ""
-        return f"{self.error_type}{where}: {self.message[:120]}"
+        begins = redaction.text(self.message[:LOOKED_AT])[:120]
+        return f"{redaction.text(f'{self.error_type}{where}')}: {begins}"
+
+
+class Repeats(TenantModel):
+    """How often one incident was reported again since it was opened, and when last; no row: never."""
+
+    id = IdField("rpt")
+    incident = TenantForeignKey(Incident, related_name="repeats", editable=False)
+    count = models.BigIntegerField(editable=False)
+    last_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "incident"], name="repeats_of_incident_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} repeats"
+
+
+class Alias(TenantModel):
+    """Another name that a source has for an incident: the key of an alert, or a call around the one that failed."""
+
+    id = IdField("als")
+    source = models.CharField(max_length=100, editable=False)
+    key = models.CharField(max_length=200, editable=False)
+    incident = TenantForeignKey(Incident, null=True, related_name="aliases", editable=False)
+    episode = models.IntegerField(
+        default=0, editable=False, help_text="How many incidents it has stood for."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "aliases"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "source", "key"], name="alias_once")
+        ]
+
+    def __str__(self) -> str:
+        return redaction.text(f"{self.source} {self.key}")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.urls import reverse
 from unfold.decorators import display
 
-from governance.access.matrix import JUDGE_POLICIES, REPORT_HARM, WRITE_POLICIES
+from governance.access.matrix import CURATE, JUDGE_POLICIES, REPORT_HARM, WRITE_POLICIES
 from governance.actors import Actor
 from governance.screens.admin_base import BADGES, EvidenceAdmin, RecordAdmin, Verb, in_states
 
 from .models import (
+    Calibration,
     Decision,
+    Demotion,
     Evidence,
+    LetPass,
+    MatchVerdict,
     Outcome,
     Policy,
     PolicySet,
+    PolicySetNode,
+    PolicySnapshot,
     PolicyVersion,
     Prevention,
     Regret,
     TimelineView,
     WouldBlock,
 )
-from .services import life, regret
+from .services import calibrations, life, regret
 
 
 def confirm(policy: Policy, *, actor: Actor, reason: str) -> None:
@@ -35,6 +43,11 @@ def confirm(policy: Policy, *, actor: Actor, reason: str) -> None:
 def report_regret(policy: Policy, *, actor: Actor, reason: str, severity: int) -> None:
     """Say that the policy did harm."""
     regret.report(policy, severity=severity, description=reason, actor=actor)
+
+
+def on_pattern(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb of the pattern that a calibration is of."""
+    return lambda record, **why: verb(record.pattern, **why)
 
 
 @admin.register(Policy)
@@ -54,7 +67,6 @@ class PolicyAdmin(RecordAdmin):
     list_filter = ("state", "action", "category", "source", "simulated")
     list_select_related = ("trace",)
     search_fields = ("^name", "^tool")
-    story_path = "trace.incident_id"
     verbs = (
         Verb(
             "submit", "Submit to shadow", life.submit, right=WRITE_POLICIES, when=in_states("draft")
@@ -103,10 +115,16 @@ class PolicyAdmin(RecordAdmin):
         ),
     )
 
+    def story_url(self, record: Any) -> str:
+        """Its life on the console: there also for a policy that no incident bore, and so no trace tells of."""
+        return reverse("policies:show", args=[record.pk])
+
     def facts_of(self, record: Any) -> dict[str, Any]:
         return {
             "action": record.action,
             "tool": record.tool,
+            "failure_mode": record.failure_mode,
+            "bind_at": record.bind_at,
             "version": record.version,
             "confidence": record.confidence,
             "condition": record.condition,
@@ -127,6 +145,24 @@ class PolicySetAdmin(RecordAdmin):
     """The number that rises with every change the guard must see."""
 
     list_display = ("__str__", "revision")
+
+
+@admin.register(PolicySnapshot)
+class PolicySnapshotAdmin(EvidenceAdmin):
+    """Every revision of the policy set, by the hash of what was in force."""
+
+    list_display = ("__str__", "revision", "hash", "when")
+    fields = ("revision", "hash", "created_at")
+    search_fields = ("=hash",)
+
+
+@admin.register(PolicySetNode)
+class PolicySetNodeAdmin(EvidenceAdmin):
+    """The parts of policy sets."""
+
+    list_display = ("hash", "when")
+    fields = ("hash", "text", "created_at")
+    search_fields = ("=hash",)
 
 
 @admin.register(Evidence)
@@ -161,6 +197,25 @@ class DecisionAdmin(EvidenceAdmin):
     list_filter = ("verdict", "mode", "kind", "simulated")
     list_select_related = ("agent", "run")
     search_fields = ("^tool",)
+    verbs = (
+        Verb(
+            "overrule",
+            "Overrule",
+            regret.overrule,
+            right=JUDGE_POLICIES,
+            when=lambda decision: decision.verdict not in Decision.YES,
+            in_bulk=False,
+            text="Say that this refusal was wrong: a regret of every policy that denied. What was refused stays so.",
+        ),
+    )
+
+    def facts_of(self, record: Any) -> dict[str, Any]:
+        return {
+            "agent": record.agent.name,
+            "tool": record.tool,
+            "arguments": record.arguments,
+            "said": record.reason,
+        }
 
     @display(description="verdict", ordering="verdict", label=BADGES)
     def verdict_badge(self, record: Decision) -> str:
@@ -193,6 +248,15 @@ class WouldBlockAdmin(EvidenceAdmin):
         return record.result
 
 
+@admin.register(LetPass)
+class LetPassAdmin(EvidenceAdmin):
+    """What policies that fail open let pass because they could not tell."""
+
+    list_display = ("policy", "version", "fault", "decision", "simulated", "when")
+    list_filter = ("simulated",)
+    list_select_related = ("policy", "decision")
+
+
 @admin.register(Prevention)
 class PreventionAdmin(EvidenceAdmin):
     """Failures that were stopped."""
@@ -210,6 +274,69 @@ class RegretAdmin(EvidenceAdmin):
     list_display = ("policy", "type", "severity", "agent", "reporter", "simulated", "when")
     list_filter = ("type", "severity", "simulated")
     list_select_related = ("policy", "agent")
+
+
+@admin.register(Demotion)
+class DemotionAdmin(EvidenceAdmin):
+    """Policies that lost their force because of regret."""
+
+    list_display = ("policy", "version", "score", "reports", "reason", "simulated", "when")
+    list_filter = ("simulated",)
+    list_select_related = ("policy",)
+
+
+@admin.register(Calibration)
+class CalibrationAdmin(EvidenceAdmin):
+    """How sure a match must be, and how that came to be; changed on the console's page of the pattern."""
+
+    list_display = (
+        "pattern",
+        "kind",
+        "strong_above",
+        "weak_from",
+        "outcomes",
+        "right",
+        "actor",
+        "when",
+    )
+    list_filter = ("kind",)
+    list_select_related = ("pattern",)
+    verbs = (
+        Verb(
+            "freeze",
+            "Freeze",
+            on_pattern(calibrations.freeze),
+            right=CURATE,
+            in_bulk=False,
+            when=lambda record: record.kind not in Calibration.FREEZING,
+        ),
+        Verb(
+            "thaw",
+            "Thaw",
+            on_pattern(calibrations.thaw),
+            right=CURATE,
+            in_bulk=False,
+            when=lambda record: record.kind in Calibration.FREEZING,
+        ),
+        Verb(
+            "revert",
+            "Take back",
+            on_pattern(calibrations.revert),
+            right=CURATE,
+            in_bulk=False,
+            is_grave=True,
+            text="The thresholds before the latest change hold again, and are frozen.",
+        ),
+    )
+
+
+@admin.register(MatchVerdict)
+class MatchVerdictAdmin(EvidenceAdmin):
+    """What people said of matches."""
+
+    list_display = ("match", "is_right", "actor", "reason", "when")
+    list_filter = ("is_right",)
+    list_select_related = ("match",)
 
 
 @admin.register(TimelineView)

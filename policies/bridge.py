@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from catalog import services as catalog
 from catalog.models import PatternMatch
 from governance.actors import Actor
 from governance.loop.bridges import GoOn, Outcome, Stop, Told, Work
@@ -21,7 +22,7 @@ SAID = {
 
 def land(works: Sequence[Work]) -> dict[str, Outcome]:
     """Link each failure to the policy that would have blocked it, or draft one."""
-    lessons = draft_policies([_case(work) for work in works])
+    lessons = draft_policies(_cases(works))
     return {work.step_id: _outcome(lessons[work.trace_id]) for work in works}
 
 
@@ -30,15 +31,24 @@ def undo(incident_id: str, trace_id: str, actor: Actor, reason: str) -> None:
     evidence.withdraw(incident_id, actor=actor, reason=reason)
 
 
-def _case(work: Work) -> Case:
-    match = work.at_hand(PatternMatch)
+def _cases(works: Sequence[Work]) -> list[Case]:
+    matches = {work.step_id: work.at_hand(PatternMatch) for work in works}
+    families = catalog.families_of(
+        {work.facts["pattern_id"] for work in works if matches[work.step_id] is None}
+    )
+    return [_case(work, matches[work.step_id], families) for work in works]
+
+
+def _case(work: Work, match: PatternMatch | None, families: Mapping[str, Sequence[str]]) -> Case:
+    pattern_id = work.facts["pattern_id"]
     return Case(
         work.incident_id,
         work.trace_id,
-        work.facts["pattern_id"],
+        pattern_id,
         work.facts.get("recovery_id") or "",
         match.incident if match else None,
         work.gesture,
+        tuple(match.pattern.family if match else families[pattern_id]),
     )
 
 

@@ -7,12 +7,16 @@ or `exists_one`, no extensions, and `exists`/`all` at most two deep. `check_envi
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cel_expr_python import cel
+
+from policies import syntax, variables
+from policies.rules.history import History
+from policies.variables import Type
 
 SOURCE_LIMIT = 2_048
 """Bytes of UTF-8. `||` ten thousand times compiled in 142 ms; this compiles in a few."""
@@ -21,19 +25,25 @@ MACRO_DEPTH = 2
 """`exists` or `all` within each other. Each level can multiply the size of a value compared without
 touching the iteration budget: seven levels and 340 characters took half a second, two take 10 ms."""
 
+COST_LIMIT = 5_000
+"""Steps, as `cost_of` estimates them: what is refused as too expensive could take over a millisecond."""
+
+LOOP_ASSUMED = 10
+"""Elements that a loop over something unknown is taken to have."""
+
 ERROR_TEXT_LIMIT = 300
 
-# action.*, agent.* and run.* are qualified names and not maps, so that a misspelt one is refused when
-# the condition is saved instead of being an error at every decision.
-VARIABLES: dict[str, cel.Type] = {
-    "action.kind": cel.Type.STRING,
-    "action.tool": cel.Type.STRING,
-    "arguments": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    "context": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    "agent.id": cel.Type.STRING,
-    "run.id": cel.Type.STRING,
-    "run.step": cel.Type.INT,
+_TYPES = {
+    Type.STRING: cel.Type.STRING,
+    Type.INT: cel.Type.INT,
+    Type.DOUBLE: cel.Type.DOUBLE,
+    Type.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    Type.STRINGS: cel.Type.List(cel.Type.STRING),
 }
+
+# Qualified names and not maps, so that a misspelt one is refused when the condition is saved instead of
+# being an error at every decision.
+VARIABLES: dict[str, cel.Type] = {one.name: _TYPES[one.type] for one in variables.ALL}
 
 # Excluding all of `_+_`, since excluding only its string overloads leaves dyn + dyn.
 _LANGUAGE = """
@@ -69,7 +79,11 @@ _PERMITTED = (
     'arguments == {"a": [1.0, {"b": null}]}',
     '"a b".matches("\\\\bb$") && "ab".startsWith("a") && "ab".contains("b") && size("ab") == 2',
     "type(arguments.a) == list && context == {}",
+    "action.arguments == arguments && history.calls == 3 && history.same_call_failures == 2",
 )
+
+# Facts that nobody told are no facts: neither true nor false.
+_UNTOLD = ('model.name == "m"', "tokens.input == 5", "cost.usd < 0.5", '"kb" in data_sources')
 
 
 class Answer(StrEnum):
@@ -119,23 +133,43 @@ _ENVIRONMENT = _environment()
 class Condition:
     """A compiled condition. Immutable; may be evaluated by several threads at once."""
 
-    __slots__ = ("_expression", "source")
-
     def __init__(self, source: str, expression: cel.Expression) -> None:
         self.source = source
-        self._expression = expression
+        self.expression = expression
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The variables it asks about."""
+        return syntax.names(self.tree())
+
+    @cached_property
+    def asks_of_history(self) -> frozenset[str]:
+        """The counters of the run that it asks about."""
+        # Every question of the guard wants to know; nearly none needs a tree for that.
+        return self.reads & variables.HISTORY if "history" in self.source else frozenset()
+
+    @property
+    def head(self) -> dict[str, frozenset[str]]:
+        """What it can only be true of: texts by variable (`syntax.equalities`)."""
+        return syntax.equalities(self.tree())
 
     def matches(self, activation: cel.Activation) -> Match:
         """Ask it about one action. Never raises: whatever is not a plain true or false is ERROR."""
         try:
-            value = self._expression.eval(activation)
-            kind, answer = value.type(), value.value()
+            answer = self.expression.eval(activation).value()
         except (RuntimeError, UnicodeError) as error:  # over budget; a lone surrogate
-            return Match(Answer.ERROR, str(error)[:ERROR_TEXT_LIMIT])
-        # An evaluation error comes back as a value of type ERROR holding a (truthy) string.
-        if kind == cel.Type.BOOL:
-            return _YES if answer is True else _NO
-        return Match(Answer.ERROR, str(answer)[:ERROR_TEXT_LIMIT])
+            return Match(Answer.ERROR, _readable(str(error))[:ERROR_TEXT_LIMIT])
+        # An evaluation error comes back as a value of type ERROR holding a (truthy) string. Nothing else can: what
+        # is not of type BOOL does not compile here.
+        if answer is True:
+            return _YES
+        if answer is False:
+            return _NO
+        return Match(Answer.ERROR, _readable(str(answer))[:ERROR_TEXT_LIMIT])
+
+    def tree(self) -> syntax.Tree:
+        """It as the engine understood it. Made anew each time: thousands are kept compiled."""
+        return syntax.read(self.expression.serialize())
 
     def __repr__(self) -> str:
         return f"Condition({self.source!r})"
@@ -148,25 +182,36 @@ def activation(
     context: Mapping[str, Any],
     agent: Mapping[str, Any],
     run: Mapping[str, Any],
+    history: History | None = None,
 ) -> cel.Activation:
-    """The facts of one request, converted once and shared by all conditions asked about it.
+    """The facts of one request, each converted when a condition first asks, and shared by all conditions.
 
     Values must come from the strict JSON parser: the engine cuts strings at a NUL, and one value it
     cannot hold (an integer over 64 bits) makes every condition about that variable an ERROR, though
-    not conditions about other variables. What is missing or None stays undefined.
+    not conditions about other variables. What is missing or None stays undefined; without a history so
+    do its counters.
     """
     facts = {
         "action.kind": action.get("kind"),
         "action.tool": action.get("tool"),
+        "action.arguments": arguments,
         "arguments": arguments,
         "context": context,
         "agent.id": agent.get("id"),
         "run.id": run.get("id"),
         "run.step": run.get("step"),
+        **(variables.told(context) if context else {}),
     }
+    if history is not None:
+        facts |= {f"history.{name}": count for name, count in asdict(history).items()}
     return _ENVIRONMENT.Activation(
         {name: value for name, value in facts.items() if value is not None}
     )
+
+
+def partly_known(facts: Mapping[str, Any]) -> cel.Activation:
+    """Some variables by their names in VARIABLES; whatever asks for another one is an ERROR."""
+    return _ENVIRONMENT.Activation(dict(facts))
 
 
 @lru_cache(maxsize=16_384)
@@ -188,14 +233,29 @@ def _compile(source: str, environment: cel.Env) -> Condition:
         raise ConditionError(
             "condition", "A condition must be true or false; compare with something."
         )
-    code, strings = _set_strings_aside(source)
-    if _macro_depth(code) > MACRO_DEPTH:
+    condition = Condition(source, expression)
+    if _MAY_COST.search(source):
+        _check_tree(condition.tree())
+    return condition
+
+
+# Only loops multiply, and SOURCE_LIMIT bytes without one stay far below COST_LIMIT. A tree takes longer than compiling.
+_MAY_COST = re.compile(r"exists|all|matches")
+
+
+def _check_tree(tree: syntax.Tree) -> None:
+    if syntax.loops_deep(tree) > MACRO_DEPTH:
         raise ConditionError(
             "condition", f"exists() and all() may nest at most {MACRO_DEPTH} deep."
         )
-    for number in _PATTERN.findall(code):
-        _check_pattern(strings[int(number)], environment)
-    return Condition(source, expression)
+    if (cost := syntax.cost_of(tree, LOOP_ASSUMED)) > COST_LIMIT:
+        raise ConditionError(
+            "condition",
+            f"This condition may take {cost} steps, and at most {COST_LIMIT} are allowed: shorten what"
+            " exists() and all() go through or ask.",
+        )
+    for pattern in syntax.patterns(tree):
+        _check_pattern(pattern)
 
 
 def _check_text(source: str) -> None:
@@ -216,57 +276,34 @@ def _check_text(source: str) -> None:
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 
 
+# What the engine says of a call, in words of who wrote the condition.
+_IN_WORDS = (
+    (re.compile(r'No value with name "([^"]+)" found in Activation'), r"\1 is missing"),
+    (re.compile(r'Key not found in map : "(.*)"', re.DOTALL), r'"\1" is missing'),
+    (
+        re.compile(r"No matching overloads found : _(\S+)_\((\w+), (\w+)\)"),
+        r"\2 \1 \3 cannot be compared",
+    ),
+)
+
+
 def _readable(error: str) -> str:
     """CEL's message without its status codes."""
     text = _STATUS.sub("", error)
+    for said, in_words in _IN_WORDS:
+        if (found := said.fullmatch(text)) is not None:
+            return found.expand(in_words)
     return text.replace(" (in container '')", "").replace("ERROR: <input>:", "")
 
 
-_STRING_OR_COMMENT = re.compile(
-    r"""
-    (?P<string>
-        (?: [bB]?[rR] | [rR][bB] ) (?: \"{3}.*?\"{3} | '{3}.*?'{3} | "[^"\n]*" | '[^'\n]*' )
-      | [bB]? (?: \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3} )
-      | [bB]? (?: "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' )
-    )
-    | //[^\n]*
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_BRACKET = re.compile(r"(?P<macro>\.\s*(?:exists|all)\s*\()|(?P<open>[(\[{])|(?P<close>[)\]}])")
-_PATTERN = re.compile(r'matches\s*\([^()]*?"(\d+)"\s*\)')
+_PATTERN = cel.NewEnv(variables={"pattern": cel.Type.STRING}).compile('"".matches(pattern)')
 
 
-def _set_strings_aside(source: str) -> tuple[str, list[str]]:
-    """The code with each string literal replaced by its number in quotes, and the literals."""
-    strings: list[str] = []
-
-    def number(found: re.Match[str]) -> str:
-        if not found["string"]:
-            return " "
-        strings.append(found["string"])
-        return f'"{len(strings) - 1}"'
-
-    return _STRING_OR_COMMENT.sub(number, source), strings
-
-
-def _macro_depth(code: str) -> int:
-    deepest = 0
-    inside: list[bool] = []
-    for token in _BRACKET.finditer(code):
-        if token["close"]:
-            inside.pop()
-        else:
-            inside.append(token["macro"] is not None)
-            deepest = max(deepest, sum(inside))
-    return deepest
-
-
-def _check_pattern(pattern: str, environment: cel.Env) -> None:
+def _check_pattern(pattern: str) -> None:
     """Refuse a broken regular expression now: it would be an ERROR at every decision."""
-    probe = environment.compile(f'"".matches({pattern})').eval()
+    probe = _PATTERN.eval(data={"pattern": pattern})
     if probe.type() != cel.Type.BOOL:
-        raise ConditionError("condition", f"{pattern}: {_readable(str(probe.value()))}")
+        raise ConditionError("condition", f"{pattern!r}: {_readable(str(probe.value()))}")
 
 
 def check_environment(environment: cel.Env | None = None) -> None:
@@ -285,8 +322,10 @@ def check_environment(environment: cel.Env | None = None) -> None:
         context={},
         agent={"id": "a"},
         run={"id": "r", "step": 1},
+        history=History(same_call_failures=2, calls=3),
     )
     expected = [(source, Answer.YES) for source in _PERMITTED]
+    expected += [(source, Answer.ERROR) for source in _UNTOLD]
     expected += [("arguments.missing == 1", Answer.ERROR), ("arguments.a == true", Answer.NO)]
     for source, answer in expected:
         given = _answer(source, environment, facts)

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Pattern
+from governance.access.masks import MaskedField, MaskedTextField
 from governance.access.matrix import HANDLE_RECOVERIES, READ, READ_SECRETS, WRITE_RECOVERIES
 from governance.access.principals import actor_of, principal_of
 from governance.access.reasons import PerhapsReasonSerializer, ReasonSerializer
@@ -33,6 +34,10 @@ class RecoverySerializer(serializers.ModelSerializer[Recovery]):
     agent_id = serializers.CharField(source="agent.name")
     template_id = serializers.CharField(allow_null=True)
     directive_id = serializers.CharField(allow_null=True)
+    title = MaskedTextField(read_only=True)
+    rationale = MaskedTextField(read_only=True)
+    params = MaskedField(read_only=True)
+    result = MaskedField(read_only=True)
 
     class Meta:
         model = Recovery

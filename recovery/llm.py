@@ -125,7 +125,8 @@ def read(body: bytes) -> dict[str, Any]:
         ) from error
     if not _is_clean(params):
         raise Unusable("its action holds characters that nobody can see")
-    return {"kind": str(kind), "params": params, "rationale": _plain(rationale)[:MAX_RATIONALE]}
+    rationale = redaction.text(_plain(rationale))[:MAX_RATIONALE]
+    return {"kind": str(kind), "params": redaction.texts(params), "rationale": rationale}
 
 
 def suggestion_of(said: dict[str, Any], tool: str) -> Suggestion:

@@ -175,6 +175,9 @@ class OutsideCall(TenantModel):
     key = models.CharField(max_length=100)
     purpose = models.CharField(max_length=40)
     attempts = models.PositiveSmallIntegerField(default=0)
+    said: models.JSONField[Any, Any] = models.JSONField(
+        null=True, help_text="What was sent first, and is sent again each time."
+    )
     answered_at = models.DateTimeField(null=True)
     answer: models.JSONField[Any, Any] = models.JSONField(null=True)
     error = models.TextField(blank=True)

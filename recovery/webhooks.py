@@ -13,6 +13,8 @@ from typing import Any
 from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
+from governance import redaction
+
 from . import outside
 
 # A 4xx says that the request is wrong, and it will not get better; these three say "not now".
@@ -48,11 +50,12 @@ def send(
 ) -> dict[str, Any]:
     """Send one webhook: `{status, answer}` when it was taken.
 
-    `key` is its webhook-id, and the body of a key never changes, so that a receiver can tell a repetition.
+    `key` is its webhook-id, and the body of a key never changes, so that a receiver can tell a repetition. What looks
+    like a secret in it is masked: the receiver is not who the agent told it to.
     Raises Refused, AddressRefused, or outside.Unreachable where trying again may help.
     """
     body = json.dumps(
-        {"type": type, "timestamp": happened_at.isoformat(), "data": dict(about)},
+        {"type": type, "timestamp": happened_at.isoformat(), "data": redaction.texts(about)},
         ensure_ascii=False,
     )
     answer = outside.post(
@@ -82,4 +85,6 @@ def _headers(key: str, body: str, tenant_id: str) -> dict[str, str]:
 
 def _shown(body: bytes) -> str:
     # PostgreSQL cannot hold a NUL.
-    return body[: MAX_SHOWN * 4].decode("utf-8", "replace").replace("\x00", "")[:MAX_SHOWN]
+    return redaction.text(body[: MAX_SHOWN * 4].decode("utf-8", "replace").replace("\x00", ""))[
+        :MAX_SHOWN
+    ]

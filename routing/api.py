@@ -33,6 +33,7 @@ class AdjustmentSerializer(serializers.ModelSerializer[Adjustment]):
     agent_id = serializers.CharField(source="agent.name", read_only=True)
     effective = serializers.SerializerMethodField()
     incidents = serializers.IntegerField(read_only=True, help_text="How many support it.")
+    failure_state = serializers.SerializerMethodField()
 
     class Meta:
         model = Adjustment
@@ -54,6 +55,9 @@ class AdjustmentSerializer(serializers.ModelSerializer[Adjustment]):
             "ends_at",
         ]
         read_only_fields = fields
+
+    def get_failure_state(self, adjustment: Adjustment) -> str | None:
+        return adjustment.failure_state or None
 
     def get_effective(self, adjustment: Adjustment) -> float:
         counts = (

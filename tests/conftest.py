@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from config.database import as_owner, prepare
 from governance import readiness
+from governance.access import limits
 from governance.access.limits import allowances
 from governance.actors import Actor
 from governance.database.fields import AppendOnly
@@ -41,6 +42,8 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Two shared cores: a slow answer says nothing about the code. Tests of the deadline set their own.
     settings.SPINE_MILLISECONDS = 10_000
+    # Who gives up counting closes the connection, and a test's transaction goes with it.
+    limits.WAIT_SECONDS = 10.0
 
 
 @pytest.fixture(scope="session")

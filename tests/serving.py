@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -25,34 +27,47 @@ from config.statics import with_static
 from governance.story import live
 
 Place = tuple[str, int]
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 @contextmanager
-def gunicorn() -> Iterator[Place]:
-    """Pages and API as they are served in production, on the test's database."""
+def gunicorn(
+    application: str = "tests.site:application",
+    *,
+    tls: tuple[str, str] | None = None,
+    **environ: str,
+) -> Iterator[Place]:
+    """Pages and API as they are served in production, on the test's database; ``tls``: certificate and key, as files."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         place: Place = free.getsockname()
     command = [
-        *(sys.executable, "-m", "gunicorn", "tests.site:application", "--log-level", "error"),
+        *(sys.executable, "-m", "gunicorn", application, "--log-level", "error"),
         *("--bind", f"{place[0]}:{place[1]}", "--workers", "1", "--threads", "4"),
     ]
-    environ = {**os.environ, "ANTIBODY_TEST_DATABASE": str(connection.settings_dict["NAME"])}
-    server = subprocess.Popen(command, cwd=settings.BASE_DIR, env=environ)
+    if tls:
+        command += ["--certfile", tls[0], "--keyfile", tls[1]]
+    database = {"ANTIBODY_TEST_DATABASE": str(connection.settings_dict["NAME"])}
+    server = subprocess.Popen(
+        command, cwd=settings.BASE_DIR, env={**os.environ, **database, **environ}
+    )
     try:
-        _wait_for(place)
+        _wait_for(place, tls[0] if tls else "")
         yield place
     finally:
         server.terminate()
         server.wait(timeout=START_SECONDS)
 
 
-def _wait_for(place: Place) -> None:
+def _wait_for(place: Place, certificate: str = "") -> None:
+    scheme = "https" if certificate else "http"
+    trusted: Any = ssl.create_default_context(cafile=certificate) if certificate else True
     latest = time.monotonic() + START_SECONDS
     while True:
         try:
             # A worker may still be loading behind a socket that listens already.
-            answer = httpx.get(f"http://{place[0]}:{place[1]}/livez", timeout=START_SECONDS)
+            answer = httpx.get(
+                f"{scheme}://{place[0]}:{place[1]}/livez", timeout=START_SECONDS, verify=trusted
+            )
         except httpx.TransportError:
             assert time.monotonic() < latest, f"nobody answers at {place}"
             time.sleep(0.05)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from governance import ledger
 from governance.actors import Actor
 from governance.refusals import Forbidden, Invalid
 
-from ..models import Pattern, PatternMatch
-
-LONGEST_NAME = 300
+from ..models import Pattern, PatternMatch, Teaching
+from .recognition import valid_name
+from .teaching import teach
 
 
 def set_auto_apply(pattern: Pattern, on: bool, *, actor: Actor, reason: str) -> None:  # noqa: FBT001 - the verb's object
@@ -34,18 +36,44 @@ def set_auto_apply(pattern: Pattern, on: bool, *, actor: Actor, reason: str) -> 
         )
 
 
-def rename(pattern: Pattern, name: str, *, actor: Actor, reason: str = "") -> None:
-    """Give a pattern a name that says more. Raises Invalid for an empty one or one over 300 characters."""
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        raise Invalid(f"A name has 1 to {LONGEST_NAME} printable characters.", field="name")
+def set_thresholds(
+    pattern: Pattern, *, strong_above: float, weak_from: float, actor: Actor, reason: str
+) -> None:
+    """From which confidence on a match with the pattern counts as weak, and above which as strong.
+
+    Raises Invalid unless 0 <= weak <= strong <= 1. Saying it twice changes nothing.
+    """
+    if not 0 <= weak_from <= strong_above <= 1:
+        raise Invalid("Thresholds are in order, from 0 to 1.", field="strong_above")
+    held = Pattern.objects.select_for_update(no_key=True).only("strong_above", "weak_from")
+    before = held.get(pk=pattern.pk)
+    pattern.strong_above, pattern.weak_from = strong_above, weak_from
+    if (before.strong_above, before.weak_from) != (strong_above, weak_from):
+        pattern.save(update_fields=["strong_above", "weak_from"])
+        ledger.append(
+            "pattern.thresholds",
+            pattern.id,
+            actor=actor,
+            reason=reason,
+            before=[before.strong_above, before.weak_from],
+            after=[strong_above, weak_from],
+        )
+
+
+@transaction.atomic
+def rename(pattern: Pattern, name: str, *, actor: Actor, reason: str = "") -> Teaching | None:
+    """Give a pattern a name that says more; None where it has that name.
+
+    Raises Invalid for an empty one or one over 300 characters.
+    """
+    name = valid_name(name)
     before = Pattern.objects.select_for_update().values_list("name", flat=True).get(pk=pattern.pk)
     pattern.name = name
-    if before != name:
-        pattern.save(update_fields=["name"])
-        ledger.append(
-            "pattern.renamed", pattern.id, actor=actor, reason=reason, before=before, after=name
-        )
+    if before == name:
+        return None
+    pattern.save(update_fields=["name"])
+    facts = {"before": {"name": before}, "after": {"name": name}}
+    return teach(Teaching.Kind.RENAMED, pattern, actor=actor, reason=reason, facts=facts)
 
 
 def story(match_id: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from governance.models import Tenant
 
 from . import rivals
+from .environments import CannotRun
 from .race import BenchError, Lap, Observer, Racer, run_round
 
 # What the product must at least reach, as its speed divided by the rival's.
@@ -93,7 +94,7 @@ def _line_up(
     for name, rival in RIVALS.items():
         try:
             racers[name] = rival(rows)
-        except rivals.CannotRun as why:
+        except CannotRun as why:
             skipped[name] = str(why)
             say(f"{name} is left out: {why}")
     return racers, skipped, rows

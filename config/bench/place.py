@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -21,10 +22,42 @@ LEAVING_SECONDS = 20.0
 _LIBPQ = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
-def use() -> None:
+def use(name: str = NAME) -> None:
     """Send this process's default connection to the bench's database. Before the first query."""
-    settings.DATABASES["default"]["NAME"] = NAME
-    connection.settings_dict["NAME"] = NAME
+    settings.DATABASES["default"]["NAME"] = name
+    connection.settings_dict["NAME"] = name
+
+
+def of_this_process(what: str) -> str:
+    """The name of a database that no other process makes at the same time."""
+    return f"antibody_{what}_{os.getpid()}"
+
+
+def tidy(what: str) -> None:
+    """Drop databases that ``of_this_process`` named for processes that are gone, killed before they could."""
+    with psycopg.connect(**_maintenance(), autocommit=True) as server:
+        rows = server.execute(
+            "SELECT datname FROM pg_database d WHERE starts_with(datname, %s)"
+            " AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = d.datname)",
+            (prefix := f"antibody_{what}_",),
+        )
+        for (name,) in rows.fetchall():
+            owner = name.removeprefix(prefix)
+            if owner.isdigit() and not _is_running(int(owner)):
+                with suppress(psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
+                    server.execute(
+                        sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+                    )
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def current() -> str:
@@ -58,14 +91,14 @@ def url(*, owner: bool = False) -> str:
 
 
 @contextmanager
-def made() -> Iterator[None]:
-    """Make and migrate the database, send the default connection there, and drop it at the end."""
-    _drop()
+def made(name: str = NAME) -> Iterator[None]:
+    """Make and migrate a database, send the default connection there, and drop it at the end."""
+    _drop(name)
     with psycopg.connect(**_maintenance(), autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     before = connection.settings_dict["NAME"]
     connection.close()
-    use()
+    use(name)
     try:
         with as_owner():
             call_command("migrate", verbosity=0, interactive=False)
@@ -73,12 +106,12 @@ def made() -> Iterator[None]:
     finally:
         connection.close()
         settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = before
-        _drop()
+        _drop(name)
 
 
-def _drop() -> None:
+def _drop(name: str) -> None:
     """Drop the database as soon as the last session has left; the owner may not throw out the app's."""
-    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(NAME))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     latest = time.monotonic() + LEAVING_SECONDS
     with psycopg.connect(**_maintenance(), autocommit=True) as server:
         while True:

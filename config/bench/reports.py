@@ -38,8 +38,8 @@ BACKLOG = 3_000
 
 def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
     """p50 and p95 of a report in milliseconds, as a client sees it."""
-    token, racer = _token(tenant), ours(tenant)
-    with Observer(tenant.id) as observer, _site() as address, started(racer) as sweepers:
+    token, racer = token_of(tenant), ours(tenant)
+    with Observer(tenant.id) as observer, site() as address, started(racer) as sweepers:
         _report_all(address, token, "warm", WARM)
         for sweeper in sweepers:
             sweeper.ask("go")
@@ -68,21 +68,25 @@ def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
     }
 
 
-def _token(tenant: Tenant) -> str:
+def token_of(tenant: Tenant) -> str:
+    """An agent's token."""
     with tenant_scope(tenant.id):
         account = Account.objects.create(name="scout")
         return tokens.make_token(name="bench", account=account)
 
 
 @contextmanager
-def _site() -> Iterator[str]:
+def site(
+    application: str = "config.bench.site:application", *, workers: int = WORKERS
+) -> Iterator[str]:
+    """The address of gunicorn that serves the bench's database."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "gunicorn", "config.bench.site:application"),
+        *(sys.executable, "-m", "gunicorn", application),
         *("--bind", f"127.0.0.1:{port}", "--log-level", "error"),
-        *("--workers", str(WORKERS), "--threads", str(THREADS)),
+        *("--workers", str(workers), "--threads", str(THREADS)),
     ]
     server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))  # noqa: S603 - our own words
     try:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import venv
-from pathlib import Path
 
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
 from . import place
+from .environments import CannotRun, is_installed, python_with
 from .programs import hand_written as by_hand
 from .programs.rows import LAST_STAGE, fresh_schema
 from .race import ROOT, Racer
@@ -19,10 +17,6 @@ from .race import ROOT, Racer
 # The version whose figures docs/bench.md shows. Its own environment: the product does not need it.
 DBOS = "dbos==3.4.0"
 REDIS_URL = "redis://127.0.0.1:6379/9"
-
-
-class CannotRun(RuntimeError):
-    """This rival cannot run on this machine; the message says why."""
 
 
 def hand_written(rows: int) -> Racer:
@@ -43,7 +37,7 @@ def dbos(rows: int) -> Racer:
     schema = "dbos_transact"
     return Racer(
         name="dbos",
-        command=[str(_dbos_python()), "-m", "programs.dbos_transact"],
+        command=[str(python_with(DBOS)), "-m", "programs.dbos_transact"],
         environ={**_alone(rows), "BENCH_URL": place.url(owner=True)},
         prepare=fresh_schema(schema) + "DROP SCHEMA IF EXISTS dbos CASCADE;",
         finished=_finished(schema),
@@ -82,10 +76,16 @@ def _alone(rows: int) -> dict[str, str]:
     ``import config`` sets DJANGO_SETTINGS_MODULE, and with that Celery closes Django's connection around every
     task: measured as 500 connections for 500 tasks. DBOS's environment has none of the product's packages.
     """
-    inherited = {
-        name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"
+    return {
+        **without_django(),
+        "PYTHONPATH": str(ROOT / "config" / "bench"),
+        "BENCH_ROWS": str(rows),
     }
-    return {**inherited, "PYTHONPATH": str(ROOT / "config" / "bench"), "BENCH_ROWS": str(rows)}
+
+
+def without_django() -> dict[str, str]:
+    """This process's environment without what would bring the product in."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
 
 
 def _finished(schema: str) -> str:
@@ -101,31 +101,7 @@ def _spans(schema: str) -> str:
 
 def dbos_is_installed() -> bool:
     """Whether the environment of DBOS has been made."""
-    return (_dbos_home() / "installed").exists()
-
-
-def _dbos_home() -> Path:
-    return Path(settings.DATA_DIR) / "bench" / DBOS.replace("==", "-")
-
-
-def _dbos_python() -> Path:
-    home = _dbos_home()
-    python = home / "bin" / "python"
-    if dbos_is_installed():
-        return python
-    venv.create(home, with_pip=True, clear=True)
-    tried = subprocess.run(  # noqa: S603 - our own words
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", DBOS],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if tried.returncode:
-        raise CannotRun(
-            f"{DBOS} cannot be installed: {' / '.join(tried.stderr.strip().splitlines()[-2:])}"
-        )
-    (home / "installed").touch()
-    return python
+    return is_installed(DBOS)
 
 
 def _ask_redis(address: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from django.conf import settings
 from django.urls import Resolver404, resolve
@@ -16,7 +17,7 @@ from governance.loop.bridges import bridges as all_bridges
 from governance.loop.bridges import decisions
 from governance.models import Checkpoint, Stage
 from policies.conditions import ConditionError, check_environment, compile_condition
-from policies.models import Policy
+from policies.services import policy_set, ruleset
 
 from .asking import rows, some
 
@@ -40,14 +41,16 @@ def bridges() -> str | None:
 def hooks() -> str | None:
     """What the lower steps are handed by the loop's module is all there, and can be called."""
     loop = import_module(settings.ANTIBODY_LOOP)
-    handed = {
+    handed: dict[str, dict[Any, Any]] = {
         "DECISIONS": {kind.value: decisions().get(kind) for kind in Checkpoint.Type},
         "RECORDS": {kind: getattr(loop, "RECORDS", {}).get(kind) for kind in sorted(RECORDS)},
+        "CAME_OF_PATTERN": dict(enumerate(getattr(loop, "CAME_OF_PATTERN", (None,)))),
         "GRADUATION": {"": getattr(loop, "GRADUATION", None)},
+        "REASONS": {"": getattr(loop, "REASONS", None)},
         "TIMELINE_OPENED": {"": getattr(loop, "TIMELINE_OPENED", None)},
     }
     absent = [
-        f"{table}[{name}]" if name else table
+        table if name == "" else f"{table}[{name}]"
         for table, found in handed.items()
         for name, hook in found.items()
         if not callable(hook)
@@ -100,12 +103,23 @@ _sound: dict[str, int] = {}
 
 
 def _broken(tenant_id: str) -> list[str]:
-    with outside_tenants(), tenant_scope(tenant_id):
-        return [
-            policy_id
-            for policy_id, source in Policy.objects.active().values_list("id", "condition")
-            if not _compiles(source)
-        ]
+    """Policies in force that do not compile, of those that changed since the set was sound. Leaves the set in memory.
+
+    A process that has just started so reads a large set here, and not while an agent waits.
+    """
+    since = _sound.get(tenant_id, -1)
+    try:
+        with outside_tenants(), tenant_scope(tenant_id):
+            rules = ruleset.current(policy_set.standing()).rules()
+    except ruleset.PoliciesUnavailable:
+        # The guard denies everything to this tenant, and says so: that is no reason to close it to the others.
+        log.exception("the policies of %s cannot be read", tenant_id)
+        return []
+    return [
+        rule.id
+        for rule in rules
+        if rule.is_active and rule.changed_in > since and not _compiles(rule.source)
+    ]
 
 
 def _compiles(source: str) -> bool:

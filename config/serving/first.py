@@ -28,6 +28,8 @@ class Welcome:
 
     user: str
     password: str
+    reviewer: str
+    reviewer_password: str
     agent_token: str
     reviewer_token: str
 
@@ -60,12 +62,29 @@ def welcome(*, demo: bool) -> Welcome:
         user = User.objects.create_superuser(ADMIN, password=password)
     tenants.add_member(tenant, user, "admin")
     _forget_earlier(tenant)
+    reviewer_token = person_token(tenant, REVIEWER, "reviewer")
     return Welcome(
         user=ADMIN,
-        password=password if user.check_password(password) else "(the one that you chose)",
+        password=_still(user, password),
+        reviewer=REVIEWER,
+        reviewer_password=_second_person(),
         agent_token=agent_token(tenant, AGENT),
-        reviewer_token=person_token(tenant, REVIEWER, "reviewer"),
+        reviewer_token=reviewer_token,
     )
+
+
+def _second_person() -> str:
+    """The reviewer's password: nobody decides alone, so a visitor needs to be two people now and then."""
+    password = kept_secret(settings.DATA_DIR, REVIEWER)[:PASSWORD_LENGTH]
+    user = User.objects.get(username=REVIEWER)
+    if not user.has_usable_password():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return _still(user, password)
+
+
+def _still(user: User, password: str) -> str:
+    return password if user.check_password(password) else "(the one that you chose)"
 
 
 def _forget_earlier(tenant: Tenant) -> None:

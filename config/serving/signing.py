@@ -27,9 +27,9 @@ class SignerProcess(threading.Thread):
             process = _start()
             while process.poll() is None and not self.leaving.wait(0.2):
                 pass
-            if process.poll() is None:
-                _end(process)
-            elif not self.leaving.wait(PAUSE_SECONDS):
+            fell = process.poll() is not None
+            _end(process)
+            if fell and not self.leaving.wait(PAUSE_SECONDS):
                 log.warning(
                     "the signer fell (exit code %s); it is started again", process.returncode
                 )
@@ -46,7 +46,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    process.stdin.close()
+    process.stdin.close()  # which is how it is told; nothing was ever written, so that this cannot fail
     try:
         process.wait(LEAVES_WITHIN_SECONDS)
     except subprocess.TimeoutExpired:

@@ -43,6 +43,7 @@ class Figures:
     outside: dict[str, int] = field(default_factory=dict)
     attacks: dict[str, Any] = field(default_factory=dict)
     restored: list[dict[str, Any]] = field(default_factory=list)
+    ledger: dict[str, int] = field(default_factory=dict)
     settled_after_s: float | None = None
     acknowledged: dict[str, int] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)

@@ -23,9 +23,8 @@ UNCLAIMED = "unclaimed"
 SURVIVED = "survived"
 IN_THE_END = frozenset({UNFINISHED, LATE, UNCLAIMED, SURVIVED})
 
-# How many loops still run, without those that poison holds.
-ON_THEIR_WAY = """
-SELECT count(*) FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
+_ON_THEIR_WAY = """
+SELECT t.id FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
  WHERE t.state = 'running' AND i.source <> 'poison'
 """
 
@@ -39,6 +38,12 @@ class Violation:
     promise: str
     rule: str
     id: str
+
+
+def on_their_way(dsn: Mapping[str, Any]) -> set[str]:
+    """The ids of the loops that still run, without those that poison holds."""
+    with connected(dsn) as connection:
+        return {trace for (trace,) in connection.execute(_ON_THEIR_WAY)}
 
 
 def violations(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from typing import IO
 
@@ -71,15 +74,21 @@ class Victims:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pipe(self.process.stdin).close()
+        with ExitStack() as left:
+            left.callback(self.log.close)
+            left.callback(self._pipe(self.process.stdout).close)
+            left.callback(self.listener.join)
+            left.callback(self._end)
+            with suppress(OSError):  # what was to be told to somebody who is gone
+                self._pipe(self.process.stdin).close()
+
+    def _end(self) -> None:
+        """The end of its input ends it and its sweepers; if not, all of them are ended, for they hold its output open."""
         try:
             self.process.wait(timeout=10.0)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        self.listener.join()
-        self._pipe(self.process.stdout).close()
-        self.log.close()
 
     def die(self, crashes: Sequence[Crash], outside: Outsider, loops: int) -> None:
         """Let a sweeper die at each of these points, while the client opens about so many loops for them."""

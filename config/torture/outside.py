@@ -87,7 +87,10 @@ class Outside:
 
     def take(self, request: _Answering) -> None:
         """Count a request, then answer it as the mood is."""
-        body = request.rfile.read(int(request.headers.get("content-length", 0)))
+        length = int(request.headers.get("content-length", 0))
+        body = request.rfile.read(length)
+        if len(body) < length:
+            return  # who sent it died on the way: it never arrived
         is_model = request.path == MODEL
         key = request.headers.get("idempotency-key" if is_model else "webhook-id", "")
         # What the model is shown stands within a fence that is drawn anew each time.

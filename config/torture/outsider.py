@@ -45,7 +45,11 @@ class Outsider:
                 text=True,
                 start_new_session=True,
             )
-        self._tell(**asdict(self._task()))
+        try:
+            self._tell(**asdict(self._task()))
+        except OSError as error:
+            self.__exit__()
+            raise Stuck(f"the client left at once: {self.output.read_text()}") from error
         return self
 
     def __exit__(self, *_: object) -> None:

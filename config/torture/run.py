@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -15,20 +16,22 @@ from .breaking.table import BREAKS
 from .client.journal import read_journal
 from .faults import NEEDS_BROKER, Fault, Form, Kind, plan
 from .figures import Figures
-from .invariants import NEVER, ON_THEIR_WAY, UNFINISHED, Violation, connected, violations
+from .invariants import NEVER, UNFINISHED, Violation, connected, on_their_way, violations
 from .kills import Victims
 from .outside import Outside
 from .outsider import Outsider
-from .place import Place, opened
+from .place import Place, manage, opened
 from .programs import Supervisor
+from .settling import Settling
 from .site import Say, Site
 
-SETTLES_WITHIN = 15.0
-# How long we look on after that, to say how long it really took.
-LOOKS_ON_FOR = 60.0
+# How long we look on after the last fault, to say how long it really took.
+LOOKS_ON_FOR = 75.0
 LOOK_EVERY_SECONDS = 0.2
 # Five tries of ten seconds, leases that must run out first, and the pauses between.
 POISON_WORKS_WITHIN = 150.0
+# Of what is not so, as it is found; all of it stands at the end.
+SHOWN_AT_ONCE = 5
 
 
 def torture(form: Form, *, loops: int, seed: int | None, say: Say, keep: bool = False) -> Figures:
@@ -134,24 +137,30 @@ class Torture:
         found = violations(self.site.place.dsn, acknowledged, self.site.outside.counted())
         self.figures.checks += 1
         wrong = [each for each in found if over or each.promise in NEVER]
-        self.found.update(each for each in wrong if each.promise != UNFINISHED)
+        new = {each for each in wrong if each.promise != UNFINISHED} - self.found
+        for each in sorted(new)[:SHOWN_AT_ONCE]:
+            self.site.say(f"         {each.promise}: {each.rule}: {each.id}")
+        self.found |= new
         return wrong
 
     def _settle(self) -> None:
-        """Wait until the client is through and no loop is on its way; count what is when the time is over."""
-        deadline = self.last_fault_at + SETTLES_WITHIN
-        is_counted = False
+        """Wait until the client is through and no loop is on its way; count what takes too long."""
+        settling = Settling(self.last_fault_at)
         while True:
-            on_their_way = self._count(ON_THEIR_WAY)
+            running = on_their_way(self.site.place.dsn)
             now = time.monotonic()
-            is_over = self.site.client.has_ended and not on_their_way
+            settling.look(running, now)
+            is_over = self.site.client.has_ended and not running
             if is_over:
                 self.figures.settled_after_s = round(now - self.last_fault_at, 2)
-            if not is_counted and (is_over or now > deadline):
-                self.figures.unfinished, is_counted = on_their_way, True
-            if is_over or now > deadline + LOOKS_ON_FOR:
-                return
+                break
+            if now > self.last_fault_at + LOOKS_ON_FOR:
+                settling.late |= running
+                break
             time.sleep(LOOK_EVERY_SECONDS)
+        self.figures.unfinished = len(settling.late)
+        for trace in sorted(settling.late)[:SHOWN_AT_ONCE]:
+            self.site.say(f"         on its way for too long: {trace}")
 
     def _wait_for_poison(self) -> None:
         """What was fed last may still be at work; what it does not kill in time, it has not killed."""
@@ -169,6 +178,7 @@ class Torture:
     def _conclude(self) -> None:
         site, figures = self.site, self.figures
         self._check(over=True)
+        self._verify_ledger()
         site.supervisor.stop_all()
         for file, acknowledged in site.backups:
             wrong, proof = restoring.prove(site.place, file, acknowledged)
@@ -183,6 +193,16 @@ class Torture:
         figures.load = round(os.getloadavg()[0], 1)
         self._take_from_client()
         self._survey()
+
+    def _verify_ledger(self) -> None:
+        """Every entry, its number, and the tree against what was signed outside, as an operator verifies them."""
+        try:
+            said = self.site.place.run(*manage("verify_ledger", "--json"))
+        except RuntimeError as error:
+            self.found.add(Violation("broken", "the ledger is as it was written", str(error)))
+            return
+        told = json.loads(said.splitlines()[-1])
+        self.figures.ledger = {name: told[name] for name in ("entries", "signed")}
 
     def _take_from_client(self) -> None:
         figures, seen = self.figures, self.site.client.result()

@@ -19,9 +19,10 @@ from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+from antibody_guard import Guard, NotAllowed
+
 from .desk import Desk
 from .fares import FareService
-from .governed import Guard, NoAnswer
 from .habits import Habits
 from .tally import Tally, summary
 from .tasks import Task, a_day_of
@@ -53,10 +54,10 @@ class Opening:
         self._total, self._by_day = Tally(), [Tally()]
         self._next_call = time.monotonic()
         self._guard = Guard(
-            _api_base(options.api),
+            options.api,
             options.token,
             agent_id="travel-desk",
-            tries=None if options.forever else 6,
+            deadline_s=None if options.forever else 60.0,
             wait=self._wait_for_guard,
         )
         # A run id is used once: the same seed opened again works the same day, in runs of its own.
@@ -80,7 +81,7 @@ class Opening:
                 self._desk.work(day)
                 _say(f"\nDay {len(self._by_day)}: {summary(self._by_day[-1].figures())}\n")
                 self._by_day.append(Tally())
-        except NoAnswer as silence:
+        except NotAllowed as silence:
             status = 1
             _say(
                 f"\nAntibody could not be asked ({silence}): nothing more is done, the desk closes."
@@ -114,7 +115,7 @@ class Opening:
         self._total.count("unanswered")
         self._by_day[-1].count("unanswered")
         _say(
-            f"  Antibody: {why}. Nothing is done without its answer; asking again in {seconds:g} s"
+            f"  Antibody: {why}. Nothing is done without its answer; asking again in {seconds:.1g} s"
         )
         time.sleep(seconds)
 
@@ -154,10 +155,6 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     if not options.token:
         parser.error("an agent's token is needed: --token, or ANTIBODY_TOKEN")
     return options
-
-
-def _api_base(url: str) -> str:
-    return url if "/api/" in url else f"{url.rstrip('/')}/api/v1/"
 
 
 def _say(line: str) -> None:

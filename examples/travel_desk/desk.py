@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from antibody_guard import Decision, Guard, Rejected
+
 from .directives import RetryPolicy, is_disabled, pre_checks, retry_policy, revised
-from .governed import Guard, Refused, Verdict
 from .habits import Habits
 from .tally import Happened, State, Tally
 from .tasks import Call, Task
@@ -48,7 +49,7 @@ class Desk:
     def work(self, tasks: Iterable[Task]) -> None:
         """Do the tasks in order, each as a run of its own.
 
-        Raises NoAnswer when the guard gave none for too long.
+        Raises NotAllowed when the guard could not be asked.
         """
         for task in tasks:
             self._run_number += 1
@@ -126,7 +127,7 @@ class Desk:
                 return self._stopped(Happened(better, verdict, "blocked", habit))
         return self._record(self._act(better, verdict, habit))
 
-    def _may_begin(self, call: Call, task: Task, verdict: Verdict) -> bool:
+    def _may_begin(self, call: Call, task: Task, verdict: Decision) -> bool:
         """Whether the directives let an allowed call begin.
 
         Its tool is in use and its pre-checks go well.
@@ -136,15 +137,15 @@ class Desk:
         checks = pre_checks(call, verdict.directives)
         return all(self._attempt(check, task).state == "done" for check in checks)
 
-    def _ask(self, call: Call, task: Task) -> Verdict:
+    def _ask(self, call: Call, task: Task) -> Decision:
         self._begin_call()
         step, self._step = self._step, self._step + 1
         context = {"task": task.title}
-        return self._guard.check(
+        return self._guard.ask(
             call.tool, call.arguments, run_id=self._run_id, step=step, context=context
         )
 
-    def _act(self, call: Call, verdict: Verdict, habit: str) -> Happened:
+    def _act(self, call: Call, verdict: Decision, habit: str) -> Happened:
         began, error, result = time.perf_counter(), None, None
         try:
             result = self._tools.run(call.tool, call.arguments)
@@ -157,17 +158,17 @@ class Desk:
 
     def _stopped(self, happened: Happened) -> Happened:
         self._record(happened)
-        if happened.verdict.word == "kill":
+        if happened.verdict.verdict == "kill":
             self._pause(KILLED_PAUSE_S)
             raise LeftToPerson("the agent was stopped")
         return happened
 
-    def _appeal(self, verdict: Verdict, task: Task) -> None:
+    def _appeal(self, verdict: Decision, task: Task) -> None:
         try:
             self._guard.appeal(
                 verdict, f"This call is right, as far as the desk can tell: {task.title}."
             )
-        except Refused as refused:
+        except Rejected as refused:
             self._say(f"  the appeal was not accepted: {refused}")
 
     def _record(self, happened: Happened) -> Happened:

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .governed import Verdict
+from antibody_guard import Decision
+
 from .tasks import Call
 
 State = Literal["done", "failed", "blocked", "changed"]
@@ -21,7 +22,7 @@ class Happened:
     """
 
     call: Call
-    verdict: Verdict
+    verdict: Decision
     state: State
     habit: str = ""
     result: Any = None
@@ -33,7 +34,7 @@ class Happened:
         said = {
             "done": "ok",
             "failed": f"FAILED {type(self.error).__name__}: {_short(self.error)}",
-            "blocked": f"{self.verdict.word.upper()} {_short(self.verdict.reason)}",
+            "blocked": f"{self.verdict.verdict.upper()} {_short(self.verdict.reason)}",
             "changed": "directed otherwise",
         }[self.state]
         arguments = ", ".join(f"{name}={value}" for name, value in self.call.arguments.items())

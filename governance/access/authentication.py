@@ -1,4 +1,8 @@
-"""Bearer tokens: the tenant comes from the token, never from a header or the body."""
+"""Bearer tokens: the tenant comes from the token, never from a header or the body.
+
+Two protocols have a place of their own for it, which their clients cannot be told to change. They are the named
+exceptions below, each for the routes that say so.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from .. import tokens
 from ..actors import Actor
 from ..database.tenancy import enter_tenant, tenant_scope
 from ..models import Membership, Role, User
+from . import carried
 from .limits import known
 from .principals import Principal
 
@@ -22,12 +27,9 @@ class TokenAuthentication(BaseAuthentication):
     """``Authorization: Bearer abt_…``; enters the token's tenant for the rest of the request."""
 
     def authenticate(self, request: Request) -> tuple[Principal, tokens.Bearer] | None:
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        if header.partition(" ")[0].lower() != "bearer":
+        secret = self.secret(request)
+        if secret is None:
             return None
-        secret = secret_in(header)
-        if not secret:
-            raise AuthenticationFailed("The Authorization header must be 'Bearer <token>'.")
         found = identify(secret)
         if found is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.")
@@ -35,8 +37,39 @@ class TokenAuthentication(BaseAuthentication):
         enter_tenant(principal.tenant_id)
         return principal, bearer
 
+    def secret(self, request: Request) -> str | None:
+        """The token that the request carries, None where it carries none. Raises AuthenticationFailed."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if header.partition(" ")[0].lower() != "bearer":
+            return None
+        secret = secret_in(header)
+        if not secret:
+            raise AuthenticationFailed("The Authorization header must be 'Bearer <token>'.")
+        return secret
+
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="antibody"'
+
+
+class SentryKeyAuthentication(TokenAuthentication):
+    """Sentry's clients send the key of their DSN: ``X-Sentry-Auth: Sentry sentry_key=…``, or ``?sentry_key=…``."""
+
+    def secret(self, request: Request) -> str | None:
+        return super().secret(request) or carried.sentry_key(request.META) or None
+
+
+class RoutingKeyAuthentication(TokenAuthentication):
+    """PagerDuty's clients send a ``routing_key`` in the body."""
+
+    def secret(self, request: Request) -> str | None:
+        secret = super().secret(request)
+        if secret is not None:
+            return secret
+        said = request.data.get("routing_key") if isinstance(request.data, dict) else None
+        if not isinstance(said, str) or not said:
+            return None
+        carried.note_body(request._request, said)  # noqa: SLF001 - the one that whoever counts has
+        return said
 
 
 def secret_in(header: str) -> str:

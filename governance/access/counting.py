@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from django.http import HttpRequest, HttpResponseBase
+from rest_framework.exceptions import Throttled
 
 from .. import tokens
-from . import problems
+from . import carried, problems
 from .addresses import address_of
 from .limits import ADDRESS, FAILED, TENANT, TOKEN, Account, Caller, allowances, known
 
@@ -30,13 +31,32 @@ def limits_middleware(get_response: GetResponse) -> GetResponse:
         if late := _latest(accounts):
             return _told(too_many(request, late), accounts)
         response = get_response(request)
-        if fingerprint and response.status_code == 401:
+        if (fingerprint or carried.in_body(request)) and response.status_code == 401:
             return _failed(request, response, address)
         if fingerprint and tenant_id is None and (found := known.tenant_of(fingerprint)):
             accounts += _count([], fingerprint, found)
+        accounts += getattr(request, "accounts", [])
         return _told(response, accounts) if problems.is_api(request) else response
 
     return middleware
+
+
+class TooMany(Throttled):
+    """One request too many, found out after its body was read."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account.wait, f"Too many requests of this {account.limit.kind}.")
+        self.members = {"limit": account.quota, "violated-policies": [account.limit.kind]}
+
+
+def count_late(request: HttpRequest, tenant_id: str) -> None:
+    """Count a token that stood in the body, once it is known whose it is. Raises TooMany."""
+    accounts = _count([], tokens.fingerprint(carried.in_body(request)), tenant_id)
+    request.accounts = accounts  # type: ignore[attr-defined]
+    if late := _latest(accounts):
+        raise TooMany(late)
 
 
 def too_many(request: HttpRequest, account: Account) -> HttpResponseBase:
@@ -79,6 +99,6 @@ def _told(response: HttpResponseBase, accounts: Sequence[Account]) -> HttpRespon
 
 
 def _fingerprint(request: HttpRequest) -> str:
-    """The fingerprint of the token that a request carries, empty where there is none."""
-    scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return tokens.fingerprint(secret.strip()) if scheme.lower() == "bearer" else ""
+    """The fingerprint of the token that a request's head carries, empty where there is none."""
+    secret = carried.in_head(request.META)
+    return tokens.fingerprint(secret) if secret else ""

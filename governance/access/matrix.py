@@ -66,7 +66,7 @@ HANDLE_RECOVERIES = Right(
 )
 CURATE = Right(
     "curate patterns",
-    "Rename them; let their recovery be applied without asking.",
+    "Merge, split, rename and silence them; let their recovery be applied without asking; take over a catalogue.",
     Role.REVIEWER,
 )
 JUDGE_POLICIES = Right("judge policies", "Confirm and activate them.", Role.REVIEWER)

@@ -80,6 +80,7 @@ def gesture_middleware(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         with new_gesture() as made:
+            request.gesture = made  # type: ignore[attr-defined]  # for what is logged once we are out of here
             response = get_response(request)
         response["Gesture-Id"] = made
         return response

@@ -9,6 +9,21 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
+class AnsweredAsAsked(DefaultContentNegotiation):
+    """The form of the request, whatever it accepts: clients of other protocols know no other way to ask."""
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        kind = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        made = list(renderers)
+        chosen = next((each for each in made if each.media_type == kind), made[0])
+        return chosen, chosen.media_type
+
+
 class Negotiation(DefaultContentNegotiation):
     """Django REST framework's own, with a short way for those who take anything: nearly every caller."""
 

@@ -22,10 +22,10 @@ class KeysetPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
-        self.limit = _limit(request)
+        self.limit = limit_of(request)
         queryset = queryset.order_by("-pk")
-        if cursor := request.query_params.get("cursor"):
-            queryset = queryset.filter(pk__lt=_decode(cursor))
+        if seen := cursor_of(request):
+            queryset = queryset.filter(pk__lt=seen)
         rows = list(queryset[: self.limit + 1])
         self.more = len(rows) > self.limit
         self.page = rows[: self.limit]
@@ -59,18 +59,30 @@ class KeysetPagination(BasePagination):
         ]
 
     def _next(self) -> str | None:
-        if not self.more:
-            return None
-        query = {key: value for key, value in self.request.query_params.items() if key != "cursor"}
-        query["cursor"] = base64.urlsafe_b64encode(str(self.page[-1].pk).encode()).decode()
-        return self.request.build_absolute_uri(f"{self.request.path}?{urlencode(query)}")
+        return next_page(self.request, self.page[-1].pk if self.more else None)
 
 
-def _limit(request: Request) -> int:
+def next_page(request: Request, last: str | None) -> str | None:
+    """The address of the page after the record ``last``; None after the last one."""
+    if last is None:
+        return None
+    query = {key: value for key, value in request.query_params.items() if key != "cursor"}
+    query["cursor"] = base64.urlsafe_b64encode(str(last).encode()).decode()
+    return request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
+
+
+def limit_of(request: Request) -> int:
+    """How many a page may have. Raises Invalid."""
     raw = request.query_params.get("limit", str(USUAL))
     if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:6]) <= MOST:
         raise Invalid(f"limit must be a whole number from 1 to {MOST}.", field="limit")
     return int(raw)
+
+
+def cursor_of(request: Request) -> str:
+    """The last id seen; empty on the first page. Raises Invalid."""
+    cursor = request.query_params.get("cursor")
+    return _decode(cursor) if cursor else ""
 
 
 def _decode(cursor: str) -> str:

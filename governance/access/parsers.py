@@ -30,9 +30,11 @@ class TooLarge(APIException):
     """The body is over the limit."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = f"The body is larger than {MOST_BYTES} bytes."
     default_code = "too_large"
-    members = {"limit": MOST_BYTES}
+
+    def __init__(self, limit: int = MOST_BYTES) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.")
+        self.members = {"limit": limit}
 
 
 class Unreadable(ParseError):

@@ -103,10 +103,15 @@ def _insert(request_id: str, principal: str, key: str, fingerprint: str) -> bool
 
 def _fingerprint(request: Request) -> str:
     """SHA-256 of method, address and body; the order of an object's keys says nothing."""
-    body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+    body = json.dumps(request.data, sort_keys=True, separators=(",", ":"), default=_digest)
     return hashlib.sha256(
         f"{request.method} {request.get_full_path()}\n{body}".encode()
     ).hexdigest()
+
+
+def _digest(body: bytes) -> str:
+    """Of a body that is no JSON."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _plain(response: Response) -> Any:

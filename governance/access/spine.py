@@ -24,6 +24,7 @@ ASKED_BY = "POST"
 # A request may be the first of its process: the checks are on their way.
 FIRST_LOOK_SECONDS = 0.25
 EVENT_SECONDS = 1.0
+BATCH_SECONDS = 5.0  # for one request that tells of many
 
 
 def spine(view: View) -> View:
@@ -45,15 +46,15 @@ def spine(view: View) -> View:
     return gated
 
 
-def event(view: View) -> View:
-    """Let this view take what it is told, whatever the checks say, within a second."""
+def event(view: View, seconds: float = EVENT_SECONDS) -> View:
+    """Let this view take what it is told, whatever the checks say, within a second or so many."""
 
     @wraps(view)
     @transaction.non_atomic_requests
     def timed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != ASKED_BY:
             return _read(view, request, *args, **kwargs)
-        return _in_time(view, request, EVENT_SECONDS, *args, **kwargs)
+        return _in_time(view, request, seconds, *args, **kwargs)
 
     return timed
 

@@ -16,6 +16,8 @@ from . import problems
 LONGEST_FIELD = 20_000
 """Characters in one field of a form or query: as long as the longest text that is taken anywhere."""
 
+TO_FIELD = "_to_field"  # of Django's admin
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -24,6 +26,7 @@ def well_formed_middleware(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         refused = _address(request) or _query(request) or _cookies(request) or _form(request)
+        refused = refused or _to_field(request)
         return refused or get_response(request)
 
     return middleware
@@ -64,6 +67,17 @@ def _form(request: HttpRequest) -> HttpResponseBase | None:
                 field=name[:100],
                 limit=LONGEST_FIELD,
             )
+    return None
+
+
+def _to_field(request: HttpRequest) -> HttpResponseBase | None:
+    # Django's admin lets an empty one pass, and then looks for the field of no name.
+    if request.path.startswith("/admin/") and "" in (
+        request.GET.get(TO_FIELD),
+        request.POST.get(TO_FIELD),
+    ):
+        says = f"{TO_FIELD}: it names no field."
+        return problems.refuse(request, 400, "invalid", says, field=TO_FIELD)
     return None
 
 

@@ -6,6 +6,7 @@ Imported before Django is set up: nothing here may need it.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ from governance import redaction
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MOST_BYTES = 1_048_576  # of a body
+# Two protocols put much into one request that is no failure: Sentry's envelopes carry attachments, and a batch of
+# spans the prompts of them all; a client throws the whole of it away where it is refused.
+MOST_BYTES_OF_A_BATCH = 10_485_760
+_BATCHES = re.compile(r"/api/(?:[0-9]+/(?:envelope|store)|v1/intake/otlp/v1/traces)/?")
 # Middleware loosens the first where a page needs more.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -56,6 +61,11 @@ def members_of(status: int, code: str, detail: str, **members: Any) -> dict[str,
         "code": code,
         **redaction.masked(members),
     }
+
+
+def most_bytes(path: str) -> int:
+    """How many bytes a body that is sent to this address may have."""
+    return MOST_BYTES_OF_A_BATCH if _BATCHES.fullmatch(path) else MOST_BYTES
 
 
 def networks(names: Sequence[str]) -> tuple[Network, ...]:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from .. import checkpoints
 from ..access.bodies import validated
+from ..access.masks import MaskedField, MaskedTextField
 from ..access.matrix import DECIDE, READ
 from ..access.principals import actor_of
 from ..access.views import ReadOnlyViewSet
@@ -20,8 +21,10 @@ from ..models import Checkpoint
 
 
 class CheckpointSerializer(serializers.ModelSerializer[Checkpoint]):
-    """One question, exactly as it is shown, and its answer."""
+    """One question as people are shown it, and its answer. The digest is of what is kept, before secrets are masked."""
 
+    title = MaskedTextField(read_only=True)
+    shown = MaskedField(read_only=True)
     trace_id = serializers.CharField(allow_null=True)
     priority = serializers.SerializerMethodField()
 

@@ -74,7 +74,9 @@ class EntrySerializer(serializers.Serializer[Any]):
     """One thing that happened."""
 
     id = serializers.CharField()
-    seq = serializers.IntegerField()
+    place = serializers.CharField(
+        help_text="To be sent as Last-Event-ID: a stream goes on after it."
+    )
     type = serializers.CharField()
     stage = serializers.CharField(allow_null=True)
     timestamp = serializers.DateTimeField()

@@ -29,7 +29,7 @@ from ..access.matrix import READ
 from ..access.permissions import opened_by
 from ..database.tenancy import tenant_scope
 from ..models import LoopEvent
-from ..story import live
+from ..story import live, places
 from ..story.progress import progress
 from ..story.timeline import NoStory, entry, newest_trace
 
@@ -110,8 +110,7 @@ def _follower(request: HttpRequest, incident: str) -> Follower | HttpResponseBas
             trace = newest_trace(incident)
     except NoStory:
         return problems.refuse(request, 404, "not_found", "There is no such thing here.")
-    last = request.headers.get("Last-Event-ID", "")
-    last_seq = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
+    last_seq = places.number_of(principal.tenant_id, request.headers.get("Last-Event-ID", ""))
     follower = Follower(secret, principal.tenant_id, incident, trace.id, last_seq)
     if last_seq:
         with tenant_scope(principal.tenant_id):
@@ -174,4 +173,5 @@ async def _listen(group: str, moved: asyncio.Event) -> None:
 
 def _message(event: LoopEvent, state: dict[str, Any]) -> bytes:
     body = json.dumps({**state, "event": entry(event)}, cls=DjangoJSONEncoder)
-    return f"id: {event.seq}\nevent: loop_progress\ndata: {body}\n\n".encode()
+    place = places.shown(event.tenant_id, event.seq)
+    return f"id: {place}\nevent: loop_progress\ndata: {body}\n\n".encode()

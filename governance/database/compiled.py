@@ -53,13 +53,19 @@ class Slot(str):
 @Field.register_lookup
 @ForeignObject.register_lookup
 class AnyOf(Lookup):
-    """``id__any=ids``: one of a list, which is one parameter however long it is. ``__in`` writes each out."""
+    """``id__any=ids``: one of a list, which is one parameter however long it is. ``__in`` writes each out.
+
+    An expression whose value is an array will do as well.
+    """
 
     lookup_name = "any"
     prepare_rhs = False
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)
+        if hasattr(self.rhs, "resolve_expression"):
+            array, more = compiler.compile(self.rhs)
+            return f"{column} = ANY({array})", (*params, *more)
         return f"{column} = ANY(%s)", (*params, self.rhs)
 
 

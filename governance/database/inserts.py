@@ -8,6 +8,7 @@ column, whose type (and so the plan) would change with what happens to be null o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
@@ -19,6 +20,8 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import InsertQuery
 from psycopg import Binary
 from psycopg.types.json import Jsonb
+
+_LENGTH = re.compile(r"\(.*\)")  # an array's brackets come after it
 
 # Columns and the expressions that stand for their values.
 Computed = tuple[tuple[str, Any], ...]
@@ -102,7 +105,7 @@ def _text(
 
 def _type(field: Field[Any, Any]) -> str:
     """The column's type without its length: a cast to varchar(9) would cut off what the column must refuse."""
-    return (field.db_type(connection) or "").partition("(")[0]
+    return _LENGTH.sub("", field.db_type(connection) or "")
 
 
 def _sql(field: Field[Any, Any], value: Any) -> str:

@@ -7,7 +7,7 @@ for who signs, ``audit.py`` for how it is verified. ``docs/ledger.md`` says what
 """
 
 from .entries import MAX_REASON, Entry, LedgerError, append, append_all, canonical, digest
-from .erasure import erase
+from .erasure import erase, reasons_of
 from .receipts import Receipt, receipt
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "canonical",
     "digest",
     "erase",
+    "reasons_of",
     "receipt",
 ]

@@ -8,20 +8,21 @@ day, is no part of the bytes: they hold a salted hash of it.
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import rfc8785
+import orjson
 from django.db import connection
 
+from .. import redaction
 from ..actors import Actor
 from ..database.tenancy import required_tenant
 from ..gestures import current_gesture
 from ..ids import new_id
+from .canonical_form import NoCanonicalForm, write
 
 MAX_REASON = 2_000
 SALT_BYTES = 32
@@ -59,7 +60,8 @@ def append(
 ) -> str:
     """Write one entry; its id. Facts are JSON values; secrets and an agent's arguments never belong in them.
 
-    What is ``private`` can be erased later, as the reason can.
+    What is ``private`` can be erased later, as the reason can. What looks like a secret all the same (a name or a
+    reason that somebody pasted one into) is masked: an entry is for good.
     """
     [entry_id] = append_all([Entry(kind, subject, actor, reason, facts, private or {})])
     return entry_id
@@ -71,21 +73,25 @@ def append_all(entries: Iterable[Entry]) -> list[str]:
         raise LedgerError(
             "The ledger is written in the transaction of the change, and there is none."
         )
-    tenant_id, gesture, now = required_tenant(), current_gesture(), datetime.now(UTC)
-    rows = [_row(tenant_id, entry, entry.gesture or gesture, now) for entry in entries]
+    tenant_id, gesture, now = required_tenant(), current_gesture(), said_at(datetime.now(UTC))
+    rows, bodies, payloads = [], [], []
+    for entry in entries:
+        row = _row(entry, entry.gesture or gesture, now)
+        payload = _payload(row["id"], entry)
+        rows.append(row)
+        bodies.append(_body(tenant_id, row, entry, payload))
+        if payload:
+            payloads.append(payload)
     if rows:
-        # One text and one parameter however many entries: the plan is made once.
-        text = _INSERT_WITH_PAYLOADS if any("salt" in row for row in rows) else _INSERT
-        with connection.cursor() as cursor:
-            cursor.execute(text, [tenant_id, json.dumps(rows, ensure_ascii=False)])
+        _insert(tenant_id, rows, _without_secrets(bodies), payloads)
     return [row["id"] for row in rows]
 
 
 def canonical(value: dict[str, Any]) -> bytes:
     """The one byte form of a JSON object (RFC 8785). Raises LedgerError for what has none."""
     try:
-        return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        return write(value)
+    except NoCanonicalForm as error:
         raise LedgerError(f"No canonical form: {error}") from error
 
 
@@ -104,56 +110,82 @@ def salted_hash(salt: bytes, payload: bytes) -> str:
     return hashlib.sha256(salt + payload).hexdigest()
 
 
-_COLUMNS = "id text, at timestamptz, kind text, subject text, actor text, gesture text, body text, hash text"
-_INSERT = f"""
+_ENTRIES = """
 INSERT INTO governance_ledgerentry (tenant_id, id, created_at, kind, subject, actor, gesture, body, hash)
-SELECT %s, id, at, kind, subject, actor, gesture, convert_to(body, 'UTF8'), decode(hash, 'hex')
-  FROM json_to_recordset(%s) AS entry ({_COLUMNS})
-"""  # noqa: S608 - constants of this file
-_INSERT_WITH_PAYLOADS = f"""
-WITH entry AS (
-    SELECT %s::text AS tenant, said.* FROM json_to_recordset(%s) AS said ({_COLUMNS}, salt text, payload text)
-), written AS (
-    INSERT INTO governance_ledgerentry (tenant_id, id, created_at, kind, subject, actor, gesture, body, hash)
-    SELECT tenant, id, at, kind, subject, actor, gesture, convert_to(body, 'UTF8'), decode(hash, 'hex') FROM entry
-)
+SELECT %s, id, at, kind, subject, actor, gesture, convert_to(body, 'UTF8'), sha256(convert_to(body, 'UTF8'))
+  FROM ROWS FROM (
+       json_to_recordset(%s) AS (id text, at timestamptz, kind text, subject text, actor text, gesture text),
+       string_to_table(%s, E'\\n')
+  ) AS entry (id, at, kind, subject, actor, gesture, body)
+"""
+_ENTRIES_WITH_PAYLOADS = f"""
+WITH written AS ({_ENTRIES})
 INSERT INTO governance_ledgerpayload (tenant_id, id, salt, payload)
-SELECT tenant, id, decode(salt, 'hex'), convert_to(payload, 'UTF8') FROM entry WHERE salt IS NOT NULL
+SELECT %s, id, decode(salt, 'hex'), convert_to(payload, 'UTF8')
+  FROM json_to_recordset(%s) AS payload (id text, salt text, payload text)
 """  # noqa: S608 - constants of this file
 
 
-def _row(tenant_id: str, entry: Entry, gesture: str, now: datetime) -> dict[str, str]:
-    """The columns of an entry as texts: the canonical bytes are UTF-8, hashes are written in hex."""
-    entry_id, actor, at = new_id("led"), str(entry.actor), said_at(now)
-    row = {
-        "id": entry_id,
+def _insert(
+    tenant_id: str,
+    rows: list[dict[str, str]],
+    bodies: list[str],
+    payloads: list[dict[str, str]],
+) -> None:
+    """One text and as many parameters however many entries: the plan is made once.
+
+    Canonical bytes hold no line end, so that as lines they go as they are, and are not written as JSON once more.
+    """
+    params = [tenant_id, orjson.dumps(rows).decode(), "\n".join(bodies)]
+    with connection.cursor() as cursor:
+        if payloads:
+            params += [tenant_id, orjson.dumps(payloads).decode()]
+            cursor.execute(_ENTRIES_WITH_PAYLOADS, params)
+        else:
+            cursor.execute(_ENTRIES, params)
+
+
+def _row(entry: Entry, gesture: str, at: str) -> dict[str, str]:
+    """What the table says of an entry besides its bytes, which say the same."""
+    return {
+        "id": new_id("led"),
         "at": at,
         "kind": entry.kind,
         "subject": entry.subject,
-        "actor": actor,
+        "actor": str(entry.actor),
         "gesture": gesture,
     }
-    private = None
-    if said := _private(entry):
-        salt, payload = secrets.token_bytes(SALT_BYTES), canonical(said)
-        row |= {"salt": salt.hex(), "payload": payload.decode()}
-        private = salted_hash(salt, payload)
-    body = canonical(
-        {
-            "id": entry_id,
-            "tenant": tenant_id,
-            "kind": entry.kind,
-            "subject": entry.subject,
-            "actor": actor,
-            "gesture": gesture,
-            "at": at,
-            "facts": entry.facts,
-            "private": private,
-        }
+
+
+def _body(tenant_id: str, row: dict[str, str], entry: Entry, payload: dict[str, str] | None) -> str:
+    """The canonical bytes, as the text that is UTF-8 for them."""
+    private = (
+        salted_hash(bytes.fromhex(payload["salt"]), payload["payload"].encode())
+        if payload
+        else None
     )
-    return {**row, "body": body.decode(), "hash": hashlib.sha256(body).hexdigest()}
+    return canonical(
+        {**row, "tenant": tenant_id, "facts": entry.facts, "private": private}
+    ).decode()
 
 
-def _private(entry: Entry) -> dict[str, Any]:
+def _payload(entry_id: str, entry: Entry) -> dict[str, str] | None:
+    """What of an entry can be erased, and its salt; None where there is nothing."""
     reason = {"reason": entry.reason[:MAX_REASON]} if entry.reason else {}
-    return {**entry.private, **reason}
+    said = {**entry.private, **reason}
+    if not said:
+        return None
+    [payload] = _without_secrets([canonical(said).decode()])
+    return {"id": entry_id, "salt": secrets.token_bytes(SALT_BYTES).hex(), "payload": payload}
+
+
+def _without_secrets(written: list[str]) -> list[str]:
+    """Canonical texts; what looks like a secret is masked in the few that may hold one, which one look tells of all."""
+    if not redaction.may_hold("\n".join(written)):
+        return written
+    return [
+        canonical(redaction.texts(orjson.loads(each))).decode()
+        if redaction.may_hold(each)
+        else each
+        for each in written
+    ]

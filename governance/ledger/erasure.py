@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection
@@ -31,6 +32,13 @@ def erase(entry: LedgerEntry, *, actor: Actor, reason: str) -> None:
     if not erased:
         raise NothingToErase(f"{entry.pk} has nothing that could be erased.")
     append(ERASED, entry.pk, actor=actor, reason=reason)
+
+
+def reasons_of(entries: Iterable[LedgerEntry]) -> dict[str, str]:
+    """The reasons that were given, by the entry's id, in one query; without those that were erased."""
+    kept = LedgerPayload.objects.filter(pk__in=[entry.pk for entry in entries])
+    said = {each.pk: json.loads(bytes(each.payload)).get("reason", "") for each in kept}
+    return {each: reason for each, reason in said.items() if reason}
 
 
 def private_of(entry: LedgerEntry) -> dict[str, Any] | None:

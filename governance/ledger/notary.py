@@ -29,6 +29,8 @@ log = logging.getLogger("antibody.notary")
 NUMBER_EVERY_SECONDS = 1.0
 # With a second until the number, an entry is signed within four seconds: five are promised.
 SIGN_EVERY_SECONDS = 2.0
+# A tree whose first unsigned entry is younger was just signed, most likely by another notary.
+LEFT_ALONE_SECONDS = 1.0
 ANSWERS_WITHIN_SECONDS = 10.0
 DATABASE_AWAY_SECONDS = 2.0
 
@@ -52,7 +54,7 @@ def keep_forever(leaving: threading.Event) -> None:
             sequencer.number_entries()
             if time.monotonic() >= sign_at:
                 sign_at = time.monotonic() + SIGN_EVERY_SECONDS
-                sign_all()
+                sign_all(waiting=LEFT_ALONE_SECONDS)
                 times_away = 0
         except SignerAway as error:
             times_away += 1
@@ -70,13 +72,15 @@ def keep_forever(leaving: threading.Event) -> None:
     connection.close()
 
 
-def sign_all() -> int:
+def sign_all(*, waiting: float = 0.0) -> int:
     """Have every tree signed that has grown; how many notes came of it. Raises SignerAway.
+
+    Only those whose first unsigned entry has been ``waiting`` for so many seconds.
 
     A tree that the signer refuses, or that has holes, is told in the log, and does not keep the others from theirs.
     """
     signed = 0
-    trees = sequencer.to_sign()
+    trees = [tree for tree in sequencer.to_sign() if tree.waiting >= waiting]
     if trees:
         _knock()
     for tree in trees:

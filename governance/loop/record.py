@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import ledger
+from .. import ledger, redaction
 from ..actors import LOOP
 from ..database.trips import one_trip
 from ..ids import new_id
@@ -158,11 +158,11 @@ class Record:
                 "trace": told.trace_id or work.trace_id,
                 "type": told.type,
                 "stage": work.stage,
-                "headline": told.headline[:300],
+                "headline": redaction.text(told.headline)[:300],
                 "subject": told.subject,
                 "actor": str(LOOP),
                 "gesture": work.gesture,
-                "details": told.details,
+                "details": redaction.texts(told.details),
             }
             for told in story
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Max
 
-from .. import ledger
+from .. import ledger, redaction
 from ..actors import Actor
 from ..database.tenancy import outside_tenants, required_tenant, tenant_scope
 from ..ids import new_id
@@ -68,7 +68,7 @@ def _begin(
         tenant_id=required_tenant(),
         incident_id=incident_id,
         generation=generation,
-        headline=headline[:300],
+        headline=redaction.text(headline)[:300],
         simulated=simulated,
     )
     step_id, stage = new_id("stp"), next(iter(bridges()))
@@ -90,7 +90,7 @@ def _begin(
             "headline": trace.headline,
             "subject": incident_id,
             "actor": str(actor),
-            "details": details,
+            "details": redaction.texts(details),
         },
     )
     live.publish_after_commit(trace.tenant_id, [trace.id])

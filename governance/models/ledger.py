@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from ..database.fields import AppendOnly
+from ..database.fields import AppendOnly, OwnerField
 from ..ids import ID_LENGTH, IdField
 
 
@@ -76,6 +76,9 @@ class LedgerLeaf(AppendOnly):
     """The place of an entry in its tenant's tree, given to it after it was committed. Its id is the entry's."""
 
     id = IdField()
+    # Only a function of the database writes it, and copies the tenant from the entry, whose key is held: to look the
+    # tenant up once more for each would cost a quarter of what writing a row does.
+    tenant = OwnerField(db_constraint=False)
     seq = models.BigIntegerField()
     hash = models.BinaryField(max_length=32)
     xid = XidField(editable=False)

@@ -108,6 +108,13 @@ class Settings(TenantModel, Stoppable):
     hallucination_may_block = models.BooleanField(
         default=False, help_text="Let a probabilistic detector reach block by itself."
     )
+    exploration_percent = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(5)],
+        help_text="Of what a policy in force would block, so many per cent (0 to 5) are let through and measured;"
+        " never of safety, privacy or kill.",
+    )
     checkpoints_off = models.JSONField(
         default=list,
         blank=True,
@@ -130,7 +137,12 @@ class Settings(TenantModel, Stoppable):
 
     class Meta:
         verbose_name_plural = "settings"
-        constraints = [models.UniqueConstraint(fields=["tenant"], name="settings_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], name="settings_once"),
+            models.CheckConstraint(
+                condition=Q(exploration_percent__lte=5), name="settings_exploration_capped"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"settings of {self.tenant_id}"

@@ -28,6 +28,7 @@ class FailureState(models.TextChoices):
 
     MATCH_FAILED = "match_failed"
     MATCH_LOW_CONFIDENCE = "match_low_confidence"
+    MATCH_SILENCED = "match_silenced"
     RECOVERY_REJECTED = "recovery_rejected"
     RECOVERY_NEEDS_CONFIRMATION = "recovery_needs_confirmation"
     POLICY_LOW_CONFIDENCE = "policy_low_confidence"
@@ -129,7 +130,8 @@ class LoopStep(TenantModel):
     finished_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        ordering = ["id"]
+        # As `step_once` has them, the newest story first.
+        ordering = ["-trace_id", "id"]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "trace", "stage"], name="step_once")
         ]

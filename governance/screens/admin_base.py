@@ -17,7 +17,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import JSONField, Model, QuerySet, TextField
+from django.db.models import CharField, JSONField, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
@@ -173,11 +173,13 @@ class RecordAdmin(ModelAdmin):
     ) -> Any:
         """The record to look at, without the secrets that somebody sent; a verb is given the record as it is."""
         record = super().get_object(request, object_id, from_field)
-        for column in self.model._meta.concrete_fields if record else ():
-            if isinstance(column, JSONField | TextField):
-                value = getattr(record, column.attname)
-                setattr(record, column.attname, redaction.masked(value))
-        return record
+        return without_secrets(record) if record else None
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """A page of the list, without them too."""
+        page = super().get_changelist_instance(request)
+        page.result_list = [without_secrets(record) for record in page.result_list]
+        return page
 
     def facts_of(self, record: Any) -> dict[str, Any]:
         """What a person should see again before doing something with it."""
@@ -257,8 +259,16 @@ class RecordAdmin(ModelAdmin):
         )
         if not records:
             raise Http404("There is no such record.")
+        # A link may fill in what it knows; the person still sees it and says why.
+        known = {
+            name: "\n".join(request.GET.getlist(name))
+            for name in asked.fields
+            if name in request.GET
+        }
         form = Why(
-            asked, request.POST if "reason" in request.POST else None, initial=_now(asked, records)
+            asked,
+            request.POST if "reason" in request.POST else None,
+            initial={**_now(asked, records), **known},
         )
         if form.is_valid():
             self._do_each(request, asked, records, form.cleaned_data)
@@ -277,7 +287,7 @@ class RecordAdmin(ModelAdmin):
                 with transaction.atomic():
                     verb.call(record, actor=actor_of(request), **answers, **bound)
             except (Refusal, ValidationError) as refusal:
-                messages.error(request, f"{record}: {_told(refusal)}")
+                messages.error(request, redaction.text(f"{record}: {_told(refusal)}"))
             else:
                 done += 1
         if done:
@@ -290,7 +300,12 @@ class RecordAdmin(ModelAdmin):
     ) -> HttpResponse:
         """The page that shows the records again and asks why."""
         shown = [
-            (record, self.facts_of(record), getattr(record, verb.bound) if verb.bound else "")
+            (
+                record,
+                redaction.text(str(record)),
+                self.facts_of(record),
+                getattr(record, verb.bound) if verb.bound else "",
+            )
             for record in records
         ]
         context = {
@@ -356,6 +371,19 @@ class GlobalAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def without_secrets(record: Any) -> Any:
+    """The same record to be shown: its texts, and those of the records that came with it, hold no secret any more."""
+    for column in record._meta.concrete_fields:
+        if column.is_relation:
+            if column.is_cached(record) and (related := getattr(record, column.name)) is not None:
+                without_secrets(related)
+        elif isinstance(column, CharField | JSONField | TextField) and not column.primary_key:
+            value = record.__dict__.get(column.attname)  # what was not read is not asked for
+            if value:
+                setattr(record, column.attname, redaction.masked(value))
+    return record
 
 
 def ago(moment: datetime | None) -> str:

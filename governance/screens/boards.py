@@ -78,6 +78,7 @@ def story(incident_id: str) -> dict[str, Any]:
         "progress": found,
         "stages": stages(trace),
         "records": _records(found["details"]),
+        "reasons": hooks.reasons(found["details"].get("match_id")),
         "narrative": narrative,
         "decisions": [{**each, "by": names[each["by"]]} for each in narrative["human_decisions"]],
         "summary": told["summary"],
@@ -142,7 +143,7 @@ def _records(details: Mapping[str, Any]) -> list[dict[str, Any]]:
             "kind": kind,
             "name": record.get("name", ""),
             "state": record.get("state") or record.get("mode") or record.get("band") or "",
-            "url": links.admin_url(record["id"]),
+            "url": links.page_url(record["id"]),
         }
         for kind, record in found
         if record

@@ -32,7 +32,7 @@ class Result:
 @page()
 def index(request: HttpRequest) -> HttpResponse:
     """What waits, most urgent first, and what was decided lately."""
-    after = feeds.newest_seq()
+    after = feeds.newest_place()
     closed = newest(request, Checkpoint.objects.exclude(state=Checkpoint.State.PENDING))
     context = {
         "after": after,

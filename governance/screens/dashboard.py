@@ -14,7 +14,7 @@ from .rows import told
 @page()
 def show(request: HttpRequest) -> HttpResponse:
     """The dashboard."""
-    after = feeds.newest_seq()
+    after = feeds.newest_place()
     context = {
         "after": after,
         "settings": boards.settings(),

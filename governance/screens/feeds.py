@@ -18,7 +18,9 @@ from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
+from ..database.tenancy import required_tenant
 from ..models import LoopEvent, LoopTrace, Membership
+from ..story import places
 from ..story.stats import stats
 from . import boards
 from .context import waiting_count
@@ -89,6 +91,11 @@ def newest_seq() -> int:
     return LoopEvent.objects.aggregate(last=Max("seq"))["last"] or 0
 
 
+def newest_place() -> str:
+    """The same in the form in which the page may say it."""
+    return places.shown(required_tenant(), newest_seq())
+
+
 def story(incident_id: str) -> Read:
     """Follow one incident: its progress, its narrative, its events."""
 
@@ -102,6 +109,7 @@ def story(incident_id: str) -> Read:
             *(_draw("_event", event=event, into="events", place="end") for event in told(new)),
             _draw("_progress", **board),
             _draw("_narrative", **board),
+            _draw("_reasons", **board),
         ]
 
     return read

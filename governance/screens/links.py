@@ -9,6 +9,18 @@ from django.urls import NoReverseMatch, reverse
 
 from ..ids import IdField
 
+# Records that have a page of the console, which says more than their page of the admin.
+PAGES = {"pat": "catalog:pattern", "pol": "policies:show"}
+
+
+def page_url(record_id: str) -> str | None:
+    """The console's page of a record, else the admin's; None for an id of no model that either shows."""
+    name = PAGES.get(str(record_id).partition("_")[0])
+    try:
+        return reverse(name, args=[record_id]) if name else admin_url(record_id)
+    except NoReverseMatch:
+        return None
+
 
 def admin_url(record_id: str) -> str | None:
     """The admin's page of a record, None for an id of no model that the admin shows."""

@@ -11,11 +11,13 @@ from django.shortcuts import redirect, render
 
 from ..access.matrix import BYPASS, GOVERN_AGAIN, OVERSEE, STOP_AGENTS
 from ..actors import Actor
+from ..database.tenancy import required_tenant
 from ..models import Bypass
 from ..modes import bypassing
 from ..modes.degrading import set_degraded
 from ..modes.stopping import let_go_on, named, stop
 from ..refusals import Refusal
+from ..story import places
 from .pages import is_htmx, page, refuse
 from .people import actor_of
 from .standing import mark_of, standing
@@ -26,7 +28,11 @@ from .switches import all_lines
 def index(request: HttpRequest) -> HttpResponse:
     """The modes, who turned them and why."""
     found = _now(request)
-    context = {**found, "after": mark_of(found["standing"]["product"]), "lines": all_lines()}
+    context = {
+        **found,
+        "after": places.shown(required_tenant(), mark_of(found["standing"]["product"])),
+        "lines": all_lines(),
+    }
     return render(request, "governance/operations.html", context)
 
 

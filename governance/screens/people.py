@@ -34,6 +34,17 @@ def person_of(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
+def is_looked_at(request: HttpRequest) -> bool:
+    """Whether a person gets to see the page: not a browser that looks ahead, nor a program that asks for the head only.
+
+    The headers are those of the Fetch standard and of older browsers; a program could leave them out, but then it
+    lies in a person's name and with a person's session.
+    """
+    purpose = f"{request.headers.get('Sec-Purpose', '')} {request.headers.get('Purpose', '')}"
+    is_ahead = "prefetch" in purpose or request.headers.get("X-Moz", "") == "prefetch"
+    return request.method == "GET" and not is_ahead
+
+
 def names_of(actors: Iterable[str]) -> dict[str, str]:
     """What to call those that records keep as ``user:7``, ``service:acc_…`` or ``system:loop``; one query."""
     wanted = set(actors)

@@ -11,6 +11,7 @@ from ..access.matrix import MANAGE_MEMBERS
 from .context import MOST_COUNTED, waiting_count
 from .people import may
 
+# (title, icon, the model's page in the admin or a page of the console)
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "",
@@ -30,9 +31,19 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Outcomes", "rule", "policies_outcome"),
             ("Preventions", "shield", "policies_prevention"),
             ("Regrets", "sentiment_dissatisfied", "policies_regret"),
+            ("Demotions", "trending_down", "policies_demotion"),
             ("Would have blocked", "visibility", "policies_wouldblock"),
+            ("Let pass", "lock_open", "policies_letpass"),
             ("Evidence of policies", "fact_check", "policies_evidence"),
+            ("Reported again", "repeat", "incidents_repeats"),
+            ("Other names of incidents", "alternate_email", "incidents_alias"),
             ("Matches", "compare_arrows", "catalog_patternmatch"),
+            ("Taught", "school", "catalog_teaching"),
+            ("Signatures", "match_word", "catalog_patternsignature"),
+            ("Keys of patterns", "key_visualizer", "catalog_patternkey"),
+            ("Judged matches", "thumbs_up_down", "policies_matchverdict"),
+            ("Calibrations", "tune", "policies_calibration"),
+            ("Views of stories", "visibility", "policies_timelineview"),
         ),
     ),
     (
@@ -61,6 +72,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Runs", "directions_run", "governance_run"),
             ("Accounts", "badge", "governance_account"),
             ("Tokens", "key", "governance_apitoken"),
+            ("Roles", "rule_settings", "console:roles"),
         ),
     ),
     (
@@ -109,7 +121,8 @@ def waiting(request: HttpRequest) -> str:
 
 
 def _item(title: str, icon: str, name: str) -> dict[str, Any]:
-    item = {"title": title, "icon": icon, "link": reverse(f"admin:{name}_changelist")}
+    link = reverse(name if ":" in name else f"admin:{name}_changelist")
+    item = {"title": title, "icon": icon, "link": link}
     if name == "governance_checkpoint":
         item |= {"badge": f"{__name__}.waiting", "badge_variant": "warning"}
     return item

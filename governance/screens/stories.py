@@ -19,7 +19,7 @@ from ..story.timeline import NoStory, newest_trace
 from . import boards, feeds, links
 from .pages import is_htmx, page, refuse
 from .paging import newest
-from .people import actor_of, person_of
+from .people import actor_of, is_looked_at, person_of
 from .rows import row
 
 SEARCHED = 5_000
@@ -31,7 +31,7 @@ FILTERS = {"state": LoopTrace.State, "stage": Stage, "failure_state": FailureSta
 @page()
 def index(request: HttpRequest) -> HttpResponse:
     """The incidents, newest first, filtered by the address."""
-    after = feeds.newest_seq()
+    after = feeds.newest_place()
     found = newest(request, _filtered(request))
     context = {
         "after": after,
@@ -49,12 +49,13 @@ def index(request: HttpRequest) -> HttpResponse:
 @page()
 def show(request: HttpRequest, incident_id: str) -> HttpResponse:
     """The story of one incident."""
-    after = feeds.newest_seq()
+    after = feeds.newest_place()
     try:
         board = boards.story(incident_id)
     except NoStory as error:
         raise Http404(f"There is no incident {incident_id}.") from error
-    hooks.timeline_opened(person_of(request), incident_id)
+    if is_looked_at(request):
+        hooks.timeline_opened(person_of(request), incident_id)
     return render(request, "governance/story.html", {**board, "after": after})
 
 

@@ -23,7 +23,7 @@ from ..access.middleware import SESSION_KEY
 from ..access.permissions import opened_by
 from ..database.tenancy import tenant_scope
 from ..models import LoopTrace, Membership
-from ..story import live
+from ..story import live, places
 from ..story.live import group_of_tenant, group_of_trace
 from . import feeds
 from .people import may
@@ -76,9 +76,13 @@ async def tenant(request: HttpRequest, what: str) -> HttpResponseBase:
 def _follow(
     request: HttpRequest, membership: Membership, group: str, read: feeds.Read
 ) -> StreamingHttpResponse:
-    seen = feeds.Seen(_after(request))
+    seen = feeds.Seen(_after(request, membership.tenant_id))
     messages = _messages(
-        partial(_read, membership, read, seen), partial(still_in, request, membership), group, seen
+        partial(_read, membership, read, seen),
+        partial(still_in, request, membership),
+        group,
+        seen,
+        membership.tenant_id,
     )
     response = StreamingHttpResponse(messages, content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
@@ -86,14 +90,18 @@ def _follow(
     return response
 
 
-def _after(request: HttpRequest) -> int:
-    """The number of the last event that the page has: a reconnecting browser says it by itself."""
+def _after(request: HttpRequest, tenant_id: str) -> int:
+    """The number of the last event that the page has: a reconnecting browser says its place by itself."""
     said = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else 0
+    return places.number_of(tenant_id, said)
 
 
 async def _messages(
-    read: Callable[[], list[str]], still_in: Callable[[], bool], group: str, seen: feeds.Seen
+    read: Callable[[], list[str]],
+    still_in: Callable[[], bool],
+    group: str,
+    seen: feeds.Seen,
+    tenant_id: str,
 ) -> AsyncIterator[bytes]:
     live.use_loop(asyncio.get_running_loop())
     clock = asyncio.get_running_loop().time
@@ -102,7 +110,7 @@ async def _messages(
     async with _woken_by(group) as wake:
         while clock() < ends:
             if fragments := await _look(read):
-                yield message(fragments, seen.after)
+                yield message(fragments, places.shown(tenant_id, seen.after))
             if clock() >= beat:
                 beat = clock() + BEAT_SECONDS
                 if not await _look(still_in):
@@ -113,8 +121,8 @@ async def _messages(
             await wake()
 
 
-def message(fragments: list[str], last: int) -> bytes:
-    """Fragments as one event, its id the number that a reconnecting browser goes on from."""
+def message(fragments: list[str], last: str) -> bytes:
+    """Fragments as one event, its id the place that a reconnecting browser goes on from."""
     lines = "".join(f"data: {line}\n" for line in "\n".join(fragments).splitlines() if line.strip())
     return f"id: {last}\nevent: patch\n{lines}\n".encode()
 

@@ -49,7 +49,7 @@ TYPES = [
 @page()
 def show(request: HttpRequest) -> HttpResponse:
     """The tenant's timeline, newest first; of one type or milestones only where the address says so."""
-    after = feeds.newest_seq()
+    after = feeds.newest_place()
     type, milestones = (
         request.GET.get("type", "").replace("\x00", "")[:40],
         bool(request.GET.get("milestones")),

@@ -2,7 +2,17 @@
 
 from django.urls import path, re_path
 
-from . import checkpoints, dashboard, failmodes, operations, stories, streams, switches, timelines
+from . import (
+    checkpoints,
+    dashboard,
+    failmodes,
+    operations,
+    roles,
+    stories,
+    streams,
+    switches,
+    timelines,
+)
 
 app_name = "console"
 
@@ -26,6 +36,7 @@ urlpatterns = [
         name="decide",
     ),
     re_path(r"^fail-modes/?$", failmodes.show, name="failmodes"),
+    re_path(r"^roles/?$", roles.show, name="roles"),
     re_path(r"^operations/?$", operations.index, name="operations"),
     re_path(
         r"^operations/(?P<mode>agent-stop|degraded)/(?P<to>on|off)/?$", operations.turn, name="mode"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import redaction
 from ..actors import Actor
 from ..gestures import current_gesture
 from ..models import LoopEvent
@@ -21,16 +22,16 @@ def tell(
     details: dict[str, Any] | None = None,
     simulated: bool = False,
 ) -> LoopEvent:
-    """Write that something happened on a trace, in the transaction in which it happens."""
+    """Write that something happened on a trace, in the transaction in which it happens; secrets in texts are masked."""
     event = LoopEvent.objects.create(
         trace_id=trace_id,
         type=type,
         stage=stage,
-        headline=headline[:300],
+        headline=redaction.text(headline)[:300],
         subject=subject,
         actor=str(actor),
         gesture=current_gesture(),
-        details=details or {},
+        details=redaction.texts(details or {}),
         simulated=simulated,
     )
     publish_after_commit(event.tenant_id, [trace_id])

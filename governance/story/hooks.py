@@ -19,6 +19,17 @@ def record(kind: str, record_id: str | None) -> dict[str, Any] | None:
     return _records()[kind](record_id) if record_id else None
 
 
+def came_of(pattern_id: str) -> list[dict[str, Any]]:
+    """What came of a kind of failure: ``{id, kind, name, state, at, count}`` of each, as the steps above tell it."""
+    tellers = import_module(settings.ANTIBODY_LOOP).CAME_OF_PATTERN
+    return [each for tell in tellers for each in tell(pattern_id)]
+
+
+def reasons(match_id: str | None) -> Any:
+    """Why an incident was recognised as what it was, for people; None where it was not, or not yet."""
+    return import_module(settings.ANTIBODY_LOOP).REASONS(match_id) if match_id else None
+
+
 def graduation() -> dict[str, Any]:
     """How far the tenant in scope has graduated, in the words of the API."""
     found: dict[str, Any] = import_module(settings.ANTIBODY_LOOP).GRADUATION()

@@ -50,9 +50,11 @@ def publish(groups: Iterable[str]) -> None:
         return  # it reaches no other process, and in this one nobody has opened a page
     if not _under_way.acquire(blocking=False):
         return
+    message = _send(list(groups))
     try:
-        asyncio.run_coroutine_threadsafe(_send(list(groups)), _server_loop or _own_loop())
-    except RuntimeError:
+        asyncio.run_coroutine_threadsafe(message, _server_loop or _own_loop())
+    except RuntimeError:  # the loop has ended
+        message.close()
         _under_way.release()
 
 

@@ -14,7 +14,12 @@ from ..models import LoopEvent, LoopStep, Stage
 
 MOST_HOURS = 24 * 90
 # Ends in which a person said no: they say nothing about how well the loop works.
-DECIDED_BY_PEOPLE = ("recovery_rejected", "policy_rejected", "human_checkpoint_rejected")
+DECIDED_BY_PEOPLE = (
+    "match_silenced",
+    "recovery_rejected",
+    "policy_rejected",
+    "human_checkpoint_rejected",
+)
 
 
 def stats(hours: int = 24) -> dict[str, Any]:

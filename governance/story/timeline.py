@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models import LoopEvent, LoopTrace
+from . import places
 from .narrative import narrative
 
 MOST_EVENTS = 500
@@ -57,7 +58,7 @@ def entry(event: LoopEvent) -> dict[str, Any]:
     """One event in the words of the API."""
     return {
         "id": event.id,
-        "seq": event.seq,
+        "place": places.shown(event.tenant_id, event.seq),
         "type": event.type,
         "stage": event.stage or None,
         "timestamp": event.created_at,

@@ -21,7 +21,6 @@ register = template.Library()
 NONE = "\u2013"
 ID = re.compile("[a-z]{3,4}_[0-9a-z]{26}")
 WIDE_TEXT = 30
-LONG_TEXT = 120
 MOST_INLINE = 12
 
 STAGE_WORDS = {
@@ -67,6 +66,12 @@ def admin_url(record_id: str | None) -> str:
 
 
 @register.filter
+def page_url(record_id: str | None) -> str:
+    """The console's page of a record, else the admin's; empty where there is none."""
+    return links.page_url(record_id) or "" if record_id else ""
+
+
+@register.filter
 def in_order(shown: Any) -> list[tuple[str, Any]]:
     """The facts of a question: what reads in a line first, ids after it, then what needs a box of its own.
 
@@ -96,8 +101,19 @@ def is_flat(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and 0 < len(value) <= MOST_INLINE
-        and not any(isinstance(each, dict | list) or is_long(each) for each in value.values())
+        and not any(is_long(each) and not is_numbers(each) for each in value.values())
     )
+
+
+@register.filter
+def is_texts(value: Any) -> bool:
+    """Whether it is a list of texts, which people read line by line."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether it is a list of numbers, which read in a line."""
+    return isinstance(value, list) and all(isinstance(each, int | float) for each in value)
 
 
 @register.filter
@@ -112,6 +128,8 @@ def is_long(value: Any) -> bool:
 def pretty(value: Any) -> str:
     """A JSON value for people: structures indented, numbers and texts as they are, yes and no."""
     match value:
+        case list() if value and is_numbers(value):
+            return ", ".join(map(pretty, value))
         case dict() | list() if value:
             return json.dumps(value, indent=2, ensure_ascii=False)
         case bool():
@@ -122,6 +140,12 @@ def pretty(value: Any) -> str:
             return f"{value:.4g}"
         case _:
             return str(value)
+
+
+@register.filter
+def masked(value: Any) -> str:
+    """Text that an agent sent, without the secrets in it."""
+    return redaction.text(str(value))
 
 
 @register.filter

@@ -60,6 +60,24 @@ class RegretStatsSerializer(serializers.Serializer[Any]):
     simulated = serializers.IntegerField()
 
 
+class CapabilitySerializer(serializers.Serializer[Any]):
+    """One thing that is locked or unlocked, and what unlocks it."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    is_unlocked = serializers.BooleanField()
+    needs = serializers.CharField()
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """One thing that became of the graduation; ``entry`` is the ledger's."""
+
+    at = serializers.DateTimeField()
+    event = serializers.CharField()
+    actor = serializers.CharField()
+    entry = serializers.CharField()
+
+
 class GraduationSerializer(serializers.Serializer[Any]):
     """How far the tenant's loop has proved itself."""
 
@@ -68,9 +86,11 @@ class GraduationSerializer(serializers.Serializer[Any]):
     degraded_because = serializers.ListField(child=serializers.CharField())
     gates = GatesSerializer()
     capabilities = serializers.DictField(child=serializers.BooleanField())
+    unlocks = CapabilitySerializer(many=True)
     next_action = serializers.CharField()
     prevention_stats = PreventionStatsSerializer()
     regret_stats = RegretStatsSerializer()
+    history = HistorySerializer(many=True)
 
 
 class SimulatePreventionSerializer(serializers.Serializer[Any]):
@@ -126,6 +146,18 @@ class ReEvaluateView(ApiView):
     @extend_schema(request=None, responses=GraduationSerializer)
     def post(self, request: Request) -> Response:
         return Response(GraduationSerializer(graduation.re_evaluate(actor=actor_of(request))).data)
+
+
+class ForgetSimulationsView(ApiView):
+    """Leave the simulated evidence that there is out of every count from now on."""
+
+    access = {"post": REHEARSE}
+    serializer_class = GraduationSerializer
+
+    @extend_schema(request=None, responses=GraduationSerializer)
+    def post(self, request: Request) -> Response:
+        forgotten = graduation.forget_simulations(actor=actor_of(request))
+        return Response(GraduationSerializer(forgotten).data)
 
 
 class SimulatePreventionView(ApiView):

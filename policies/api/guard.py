@@ -21,8 +21,11 @@ from governance.access.principals import actor_of
 from governance.access.views import ApiView
 from governance.ids import ID_LENGTH
 from governance.models.identity import NAME_LENGTH
+from policies import variables
 from policies.models import Decision
-from policies.services import guard
+from policies.services import guard, instead
+
+from .guard_examples import EXAMPLES
 
 LONGEST_TOOL = 200
 LONGEST_ERROR_TYPE = 200
@@ -59,7 +62,17 @@ class QuestionSerializer(serializers.Serializer[Any]):
         min_value=0, max_value=LARGEST_STEP, allow_null=True, default=None
     )
     action = GuardedActionSerializer()
-    context = serializers.DictField(default=dict)  # type: ignore[assignment]  # a field, by DRF's metaclass
+    context = serializers.DictField(  # type: ignore[assignment]  # a field, by DRF's metaclass
+        default=dict,
+        help_text="Whatever else policies may ask about. Of these keys the types are fixed: "
+        + ", ".join(f"{one.key} ({one.type})" for one in variables.TOLD)
+        + ".",
+    )
+
+    def validate_context(self, context: dict[str, Any]) -> dict[str, Any]:
+        if wrong := dict(variables.faults(context)):
+            raise serializers.ValidationError(wrong)
+        return context
 
 
 class DecidingPolicySerializer(serializers.Serializer[Any]):
@@ -68,12 +81,33 @@ class DecidingPolicySerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     action = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class AllowedInsteadSerializer(serializers.Serializer[Any]):
+    """One change that would get the denied action through, as the policies were at that moment.
+
+    ``one_of`` names values that calls of this tool had when they went well (``good_calls`` of them); ``at_most``,
+    ``below``, ``at_least``, ``above``, ``not_containing`` and ``not_starting_with`` name what the policy asks about;
+    ``without`` has no value.
+    """
+
+    argument = serializers.CharField(
+        help_text="A path into the arguments, its names joined by dots."
+    )
+    how = serializers.ChoiceField(choices=instead.HOW)
+    values = serializers.ListField()
+    good_calls = serializers.IntegerField()
+    text = serializers.CharField()
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
     """The answer. Only ``allow`` and ``warn`` are a yes; a refusal that is retryable is not about this action.
 
-    ``mode`` is the mode that changed the verdict, ``would_be`` what it would have been without.
+    ``mode`` is the mode that changed the verdict, ``would_be`` what it would have been without. ``policies`` are those
+    that had something to say, the deciding one first. A POST of ``{reason}`` to ``appeal_url``, with the same token, asks
+    a person; it is null where nobody would be asked. ``directives`` are what people decided should be done about known
+    failures of this tool. ``allowed_instead`` says only what is known, and is often empty.
     """
 
     decision_id = serializers.CharField()
@@ -85,6 +119,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
     retryable = serializers.BooleanField()
     appeal_url = serializers.CharField(allow_null=True)
     directives = serializers.ListField(child=serializers.DictField())
+    allowed_instead = AllowedInsteadSerializer(many=True)
 
 
 class SimulatedAnswerSerializer(AnswerSerializer):
@@ -177,6 +212,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
             "would_block",
             "reason",
             "policy_set",
+            "policy_set_hash",
             "simulated",
             "created_at",
         ]
@@ -196,7 +232,9 @@ class DecisionsView(ListModelMixin, ApiView):
         """What was decided, newest first."""
         return self.list(request)
 
-    @extend_schema(request=QuestionSerializer, responses=AnswerSerializer, filters=False)
+    @extend_schema(
+        request=QuestionSerializer, responses=AnswerSerializer, filters=False, examples=EXAMPLES
+    )
     def post(self, request: Request) -> Response:
         """May this action happen? The answer is recorded before it is given."""
         answer = guard.decide(**_question(request), actor=actor_of(request))
@@ -225,13 +263,17 @@ class AppealView(ApiView):
     def get_queryset(self) -> QuerySet[Decision]:
         return _decisions()
 
-    @extend_schema(request=AppealReasonSerializer, responses={201: AppealSerializer})
+    @extend_schema(
+        request=AppealReasonSerializer, responses={201: AppealSerializer, 200: AppealSerializer}
+    )
     def post(self, request: Request, id: str) -> Response:
+        """One appeal for each decision: asked again, it is answered with the first and how it stands."""
         decision = self.locate()
         given = validated(AppealReasonSerializer, request)
-        checkpoint = guard.appeal(decision, reason=given["reason"], actor=actor_of(request))
-        checkpoint.refresh_from_db()  # the database's clock said when it expires
-        return Response(AppealSerializer(checkpoint).data, status=201)
+        asked = guard.appeal(decision, reason=given["reason"], actor=actor_of(request))
+        asked.checkpoint.refresh_from_db()  # the database's clock said when it expires
+        status = 201 if asked.is_new else 200
+        return Response(AppealSerializer(asked.checkpoint).data, status=status)
 
 
 class SimulateView(ApiView):

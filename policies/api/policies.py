@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 import django_filters
 from django.db.models import F, QuerySet
 from django.http import Http404
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    inline_serializer,
+)
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -22,19 +28,22 @@ from governance.access.reasons import ReasonSerializer
 from governance.access.views import ReadOnlyViewSet
 from governance.ids import ID_LENGTH
 from governance.models.identity import NAME_LENGTH
+from incidents.models import Incident
 from policies.conditions import SOURCE_LIMIT
 from policies.models import Decision, Evidence, Policy, PolicyVersion, Regret, WouldBlock
-from policies.services import confirmations, life, regret
+from policies.services import confirmations, life, record, regret, versions
 
+from .records import RecordSerializer, ToldSerializer
 from .regrets import RegretSerializer
 
 LONGEST_TEXT = 2_000
+MOST_VERSIONS = 2**31 - 1
 MODES = ("draft", "shadow", "pending", "active", "disabled")
 DISABLED = (Policy.State.SUSPENDED, Policy.State.RETIRED)
 
 
 class DraftSerializer(serializers.Serializer[Any]):
-    """A person's own policy. The condition is CEL over action, arguments, context, agent and run."""
+    """A person's own policy. The condition is CEL over the names in docs/conditions.md."""
 
     name = serializers.CharField(max_length=300)
     condition = serializers.CharField(max_length=SOURCE_LIMIT, trim_whitespace=False)
@@ -55,6 +64,17 @@ class DraftSerializer(serializers.Serializer[Any]):
         default="",
         help_text="The one tool it is about; empty: every tool.",
     )
+    failure_mode = serializers.ChoiceField(
+        choices=Policy.FailureMode.choices,
+        default=Policy.FailureMode.FAIL_CLOSED,
+        help_text="What holds where the condition has no answer.",
+    )
+    bind_at = serializers.ChoiceField(
+        choices=Policy.BindAt.choices,
+        default=Policy.BindAt.EACH_STEP,
+        help_text="Which runs it is about: those that begin under it, those whose first model call comes under it,"
+        " or every run from its next step on.",
+    )
 
 
 class PolicyNoteSerializer(serializers.Serializer[Any]):
@@ -71,6 +91,12 @@ class RegretReportSerializer(serializers.Serializer[Any]):
     description = serializers.CharField(max_length=LONGEST_TEXT, allow_blank=True, default="")
     decision_id = serializers.CharField(
         max_length=ID_LENGTH, allow_null=True, default=None, help_text="The verdict it is about."
+    )
+    incident_id = serializers.CharField(
+        max_length=ID_LENGTH,
+        allow_null=True,
+        default=None,
+        help_text="Of a caused_incident: the incident that the policy caused.",
     )
 
 
@@ -95,6 +121,7 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
             "scope_id",
             "source",
             "failure_mode",
+            "bind_at",
             "tool",
             "version",
             "condition",
@@ -168,6 +195,38 @@ class PolicyDetailSerializer(PolicySerializer):
         return round(regret.score(policy), 4)
 
 
+class LineSerializer(serializers.Serializer[Any]):
+    """One line of a difference: "-" went, "+" came, "=" stayed."""
+
+    op = serializers.ChoiceField(choices=["-", "+", "="])
+    text = serializers.CharField()
+
+
+# ``from`` is no name that a class may give a field.
+DifferenceSerializer = inline_serializer(
+    "Difference",
+    {
+        "from": serializers.IntegerField(),
+        "to": serializers.IntegerField(),
+        "is_same": serializers.BooleanField(),
+        "lines": LineSerializer(many=True),
+        "text": serializers.CharField(),
+        "reason": serializers.CharField(),
+        "backtest": serializers.DictField(),
+    },
+)
+
+
+class AskedVersionsSerializer(serializers.Serializer[Any]):
+    """Which two versions; the newest and the one before it where nothing is said."""
+
+    to = serializers.IntegerField(min_value=1, max_value=MOST_VERSIONS, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        before = serializers.IntegerField(min_value=1, max_value=MOST_VERSIONS, required=False)
+        return {**super().get_fields(), "from": before}
+
+
 class PolicyFilter(django_filters.FilterSet):
     """``mode`` is the life in the API's words, ``state`` in the product's."""
 
@@ -199,6 +258,9 @@ class PolicyViewSet(ReadOnlyViewSet):
         "suspend": WRITE_POLICIES,
         "retire": WRITE_POLICIES,
         "regret": REPORT_HARM,
+        "record": READ,
+        "story": READ,
+        "diff": READ,
     }
 
     def get_queryset(self) -> QuerySet[Policy]:
@@ -271,9 +333,39 @@ class PolicyViewSet(ReadOnlyViewSet):
             type=said["regret_type"],
             description=said["description"],
             decision=_decision(said["decision_id"]),
+            incident=_incident(said["incident_id"]),
             actor=actor_of(request),
         )
         return Response(RegretSerializer(reported).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=RecordSerializer)
+    @action(detail=True, methods=["get"])
+    def record(self, request: Request, id: str) -> Response:
+        """What it was born from, what it stopped and what it is blamed for."""
+        return Response(RecordSerializer(record.record_of(self.locate())).data)
+
+    @extend_schema(responses=ToldSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def story(self, request: Request, id: str) -> Response:
+        """What happened in its life, oldest first; of a long one the newest 200 of each kind."""
+        return Response(ToldSerializer(record.story_of(self.locate()), many=True).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", int, description="The version before; usually one less."),
+            OpenApiParameter("to", int, description="The version after; usually the newest."),
+        ],
+        responses=DifferenceSerializer,
+    )
+    @action(detail=True, methods=["get"])
+    def diff(self, request: Request, id: str) -> Response:
+        """How one version differs from another."""
+        policy = self.locate()
+        asked = AskedVersionsSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        after = asked.validated_data.get("to") or policy.version
+        before = asked.validated_data.get("from") or max(1, after - 1)
+        return Response(versions.compare(policy, before, after))
 
 
 def _decision(decision_id: str | None) -> Decision | None:
@@ -283,6 +375,10 @@ def _decision(decision_id: str | None) -> Decision | None:
     if decision is None:
         raise Http404
     return decision
+
+
+def _incident(incident_id: str | None) -> Incident | None:
+    return get_object_or_404(Incident, pk=incident_id) if incident_id else None
 
 
 def _counts(rows: QuerySet[Any], field: str, names: list[str]) -> dict[str, int]:

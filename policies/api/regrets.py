@@ -17,6 +17,7 @@ class RegretSerializer(serializers.ModelSerializer[Regret]):
 
     policy_id = serializers.CharField()
     decision_id = serializers.CharField(allow_null=True)
+    incident_id = serializers.CharField(allow_null=True)
     agent_id = serializers.CharField(source="agent.name", default=None, allow_null=True)
     regret_type = serializers.ChoiceField(choices=Regret.Type.choices, source="type")
 
@@ -26,11 +27,13 @@ class RegretSerializer(serializers.ModelSerializer[Regret]):
             "id",
             "policy_id",
             "decision_id",
+            "incident_id",
             "agent_id",
             "regret_type",
             "severity",
             "description",
             "reporter",
+            "appellant",
             "simulated",
             "created_at",
         ]

@@ -9,6 +9,8 @@ OUTCOMES_TO_MEASURE = 5
 LOW_CONFIDENCE = 0.60
 AUTOMATIC_CONFIDENCE = 0.85
 CONFIRMATIONS_NEEDED = 3
+WITNESSES_NEEDED = 2
+"""Principals whose word it takes where no person decides: one alone could put in force whatever it likes."""
 PASSING_FAILURES = 3
 """Failures of the very same call before one whose remedy is to try again is worth a rule that blocks."""
 
@@ -53,6 +55,15 @@ def is_confirmed(count: int, needed: int = CONFIRMATIONS_NEEDED) -> bool:
     return count >= needed
 
 
+def is_witnessed(witnesses: int, needed: int) -> bool:
+    """Whether a policy that nobody is asked about has the word of more than one principal.
+
+    ``witnesses`` are distinct agents whose failures confirm it, and reviewers who vouch. A tenant that wants one
+    confirmation and no question has said that one agent's word is enough.
+    """
+    return witnesses >= min(WITNESSES_NEEDED, max(1, needed))
+
+
 @dataclass(frozen=True)
 class Permission:
     """Whether a policy may become active, and why or why not."""
@@ -69,11 +80,12 @@ def may_activate(
     tenant_allows_automatic: bool,
     is_unlocked: bool,
     confidence: float,
+    witnesses: int,
 ) -> Permission:
     """May this policy become active now?
 
-    By an approved checkpoint, or automatically where the tenant allows it, graduation has unlocked it
-    and confidence is at least 0.85. Only from pending, which it reaches when confirmed.
+    By an approved checkpoint, or automatically where the tenant allows it, graduation has unlocked it,
+    confidence is at least 0.85 and more than one principal is behind it. Only from pending, which it reaches when confirmed.
     """
     if state != "pending":
         return Permission(False, False, f"a policy in {state} cannot be activated")
@@ -87,4 +99,6 @@ def may_activate(
         return Permission(
             False, False, f"confidence {confidence:.2f} is below {AUTOMATIC_CONFIDENCE}"
         )
+    if witnesses < WITNESSES_NEEDED:
+        return Permission(False, False, "one agent alone is behind it, so a person must approve it")
     return Permission(True, True, f"automatically, with confidence {confidence:.2f}")

@@ -45,6 +45,16 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Capability:
+    """One thing that graduation locks or unlocks, and what unlocks it."""
+
+    name: str
+    title: str
+    is_unlocked: bool
+    needs: str
+
+
+@dataclass(frozen=True)
 class Graduation:
     """How far a tenant's loop has proved itself."""
 
@@ -63,13 +73,33 @@ class Graduation:
     @property
     def capabilities(self) -> dict[str, bool]:
         """What the tenant's loop may claim, and the one thing graduation unlocks."""
-        prevention, rollback, console = (gate.passed for gate in self.gates)
-        return {
-            "prevents_recurrence": prevention,
-            "corrects_itself": rollback,
-            "explains_itself": console,
-            "automatic_activation": self.is_graduated,
-        }
+        return {one.name: one.is_unlocked for one in self.unlocks}
+
+    @property
+    def unlocks(self) -> tuple[Capability, ...]:
+        """The capabilities in words. Only the last changes what the product does; the others are what it may claim."""
+        prevention, rollback, console = self.gates
+        return (
+            Capability(
+                "prevents_recurrence",
+                "Failures that recur are prevented",
+                prevention.passed,
+                "gate 1",
+            ),
+            Capability(
+                "corrects_itself",
+                "Policies that do harm lose their force",
+                rollback.passed,
+                "gate 2",
+            ),
+            Capability("explains_itself", "People can read why, and did", console.passed, "gate 3"),
+            Capability(
+                "automatic_activation",
+                "Confirmed policies may be put in force without a person, where the tenant allows it",
+                self.is_graduated,
+                "all three gates, and no degradation",
+            ),
+        )
 
     @property
     def next_action(self) -> str:

@@ -1,6 +1,7 @@
 """Regret: harm that a policy did, how it fades, and when it costs the policy its force."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,24 +9,33 @@ DAILY_DECAY = 0.10
 DEMOTION_SCORE = 5.0
 DEMOTION_EVENTS = 3
 DEMOTION_WINDOW = timedelta(days=7)
-AGENT_LIMIT = 4.0
-"""What one agent's reports can come to: below the score that demotes, so that no agent alone can."""
+ALONE_SCORE = 4.0
+"""What one principal's reports can come to: below the score that demotes, so that nobody alone can."""
+ALONE_EVENTS = DEMOTION_EVENTS - 1
+"""How many of one principal's reports count towards the number that demotes, for the same reason."""
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Regret:
-    """One report that a policy did harm. `principal` is who says so."""
+    """One report that a policy did harm.
+
+    ``principals`` are those who stand behind it: who reported it, and for an upheld appeal also who appealed.
+    """
 
     severity: int
-    principal: str
+    principals: frozenset[str]
     at: datetime
-    is_agent: bool
 
     @property
     def weight(self) -> float:
         """Its weight when fresh, 0.5 to 5.0."""
         return self.severity / 2
+
+    @property
+    def alone(self) -> str:
+        """The one principal behind it; empty where there are two."""
+        return next(iter(self.principals)) if len(self.principals) == 1 else ""
 
 
 def decayed(weight: float, age: timedelta) -> float:
@@ -35,46 +45,56 @@ def decayed(weight: float, age: timedelta) -> float:
 
 
 def counted(regrets: Iterable[Regret]) -> list[Regret]:
-    """The reports on one policy that count: an agent's heaviest of each day (UTC), a person's all."""
+    """The reports on one policy that count: each principal's heaviest of each day (UTC), upheld appeals all."""
     heaviest: dict[tuple[str, object], Regret] = {}
-    by_people = []
+    together = []
     for regret in regrets:
-        if not regret.is_agent:
-            by_people.append(regret)
+        if not regret.alone:
+            together.append(regret)
             continue
-        key = (regret.principal, regret.at.astimezone(UTC).date())
+        key = (regret.alone, regret.at.astimezone(UTC).date())
         held = heaviest.get(key)
         if held is None or (regret.severity, regret.at) > (held.severity, held.at):
             heaviest[key] = regret
-    return [*heaviest.values(), *by_people]
+    return [*heaviest.values(), *together]
 
 
 def regret_score(regrets: Iterable[Regret], now: datetime) -> float:
-    """What the reports on one policy come to at `now`, each agent's share limited."""
-    by_people = 0.0
-    by_agent: dict[str, float] = {}
+    """What the reports on one policy come to at `now`, each single principal's share limited to 4.0."""
+    together = 0.0
+    alone: dict[str, float] = {}
     # In one order, because floating-point sums depend on it and a verdict must not.
-    for regret in sorted(counted(regrets), key=lambda one: (one.at, one.principal, one.severity)):
+    for regret in sorted(
+        counted(regrets), key=lambda one: (one.at, sorted(one.principals), one.severity)
+    ):
         worth = decayed(regret.weight, now - regret.at)
-        if regret.is_agent:
-            by_agent[regret.principal] = by_agent.get(regret.principal, 0.0) + worth
+        if regret.alone:
+            alone[regret.alone] = alone.get(regret.alone, 0.0) + worth
         else:
-            by_people += worth
-    return by_people + sum(min(AGENT_LIMIT, worth) for _, worth in sorted(by_agent.items()))
+            together += worth
+    return together + sum(min(ALONE_SCORE, worth) for _, worth in sorted(alone.items()))
+
+
+def regret_events(regrets: Iterable[Regret], now: datetime) -> int:
+    """How many counted reports fall into the seven days before `now`; of a single principal's two at most."""
+    recent = [one for one in counted(regrets) if one.at > now - DEMOTION_WINDOW]
+    alone: Mapping[str, int] = Counter(one.alone for one in recent if one.alone)
+    together = sum(1 for one in recent if not one.alone)
+    return together + sum(min(ALONE_EVENTS, number) for number in alone.values())
 
 
 def should_demote(regrets: Iterable[Regret], now: datetime) -> bool:
-    """Whether the reports on one policy send it back to shadow.
+    """Whether the reports on one policy send it back to shadow: at a score of 5.0, or the third event in seven days.
 
-    At a score of 5.0, or three counted reports in seven days; but never on the word of one agent
-    alone: another agent or a person must have reported too.
+    Neither can be reached by one principal alone, agent or person: another one must have reported too, or
+    agreed with an appeal.
     """
     known = counted(regrets)
-    if all(one.is_agent for one in known) and len({one.principal for one in known}) < 2:
-        return False
-    recent = sum(1 for one in known if one.at > now - DEMOTION_WINDOW)
     # To two places, as people see it: reports that make 5.0 must not fall short by the minutes between them.
-    return recent >= DEMOTION_EVENTS or round(regret_score(known, now), 2) >= DEMOTION_SCORE
+    return (
+        regret_events(known, now) >= DEMOTION_EVENTS
+        or round(regret_score(known, now), 2) >= DEMOTION_SCORE
+    )
 
 
 def regret_rate(regrets: int, preventions: int) -> float | None:

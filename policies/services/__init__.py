@@ -15,6 +15,7 @@ from django.db.models import F
 from policies import rules
 from policies.models import Evidence, Policy
 
+MOST_OF_PATTERN = 50
 COUNTING = (Evidence.Kind.ORIGIN, Evidence.Kind.CONFIRMATION)
 
 
@@ -22,6 +23,22 @@ def story(policy_id: str) -> dict[str, Any] | None:
     """What an incident's story shows of a policy; None when there is none."""
     policy = Policy.objects.only("id", "state").filter(pk=policy_id).first()
     return {"id": policy.id, "mode": policy.mode} if policy else None
+
+
+def of_pattern(pattern_id: str) -> list[dict[str, Any]]:
+    """What a pattern's page shows of the policies that remember it, newest first, MOST_OF_PATTERN at most."""
+    found = Policy.objects.filter(pattern_id=pattern_id).order_by("-id")[:MOST_OF_PATTERN]
+    return [
+        {
+            "id": policy.id,
+            "kind": "policy",
+            "name": policy.name,
+            "state": policy.state,
+            "at": policy.state_since,
+            "count": 1,
+        }
+        for policy in found
+    ]
 
 
 def confirmations(policy: Policy) -> int:
@@ -51,6 +68,18 @@ def confirmations_of(policies: Iterable[Policy]) -> dict[str, int]:
         each: _count(incidents - withdrawn[each], is_reviewer_vouching=each in vouched)
         for each, incidents in standing.items()
     }
+
+
+def witnesses_of(policy: Policy) -> set[str]:
+    """Whose word the policy's present version has: agents whose failures confirm it, and reviewers."""
+    rows = Evidence.objects.filter(policy=policy, version=policy.version)
+    withdrawn = rows.filter(withdraws=True).values("incident")
+    agents = rows.filter(kind__in=COUNTING, withdraws=False).exclude(incident__in=withdrawn)
+    reviewers = rows.filter(kind=Evidence.Kind.REVIEWER)
+    return {
+        *agents.values_list("incident__agent_id", flat=True).distinct(),
+        *reviewers.values_list("actor", flat=True).distinct(),
+    } - {None}
 
 
 def _count(incidents: set[str], *, is_reviewer_vouching: bool) -> int:

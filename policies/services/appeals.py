@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -19,13 +20,22 @@ SAFE_INTEGER = 2**53 - 1
 
 
 class CannotAppeal(Conflict):
-    """The decision denied nothing, was appealed before, or the tenant takes no appeals."""
+    """The decision denied nothing, or the tenant takes no appeals."""
 
 
-def appeal(decision: Decision, *, reason: str, actor: Actor) -> Checkpoint:
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """The question that a person decides, and whether it was asked just now."""
+
+    checkpoint: Checkpoint
+    is_new: bool
+
+
+def appeal(decision: Decision, *, reason: str, actor: Actor) -> Appeal:
     """Open the question whether a denied action should have been allowed. The refusal stands meanwhile.
 
-    Once per decision: CannotAppeal while one is pending or after one was decided (an expired one may be asked again).
+    Once per decision: whoever asks again is given the first question, pending or decided; one that expired may be
+    asked anew. Raises CannotAppeal.
     """
     if decision.verdict not in DENIED:
         raise CannotAppeal("The action was allowed: there is nothing to appeal against.")
@@ -36,10 +46,10 @@ def appeal(decision: Decision, *, reason: str, actor: Actor) -> Checkpoint:
     if not checkpoints.is_asked(Checkpoint.Type.APPEAL):
         raise CannotAppeal("This tenant takes no appeals.")
     if earlier := _earlier(decision):
-        raise _already(earlier)
+        return Appeal(earlier, is_new=False)
     try:
         with transaction.atomic():
-            return checkpoints.ask(
+            checkpoint = checkpoints.ask(
                 Checkpoint.Type.APPEAL,
                 subject=decision.id,
                 title=f"Appeal: {decision.agent.name} was denied {decision.tool or decision.kind}",
@@ -50,22 +60,15 @@ def appeal(decision: Decision, *, reason: str, actor: Actor) -> Checkpoint:
     except IntegrityError:
         # Two at once: the unique key of pending questions let one through.
         if earlier := _earlier(decision):
-            raise _already(earlier) from None
+            return Appeal(earlier, is_new=False)
         raise
+    return Appeal(checkpoint, is_new=True)
 
 
 def _earlier(decision: Decision) -> Checkpoint | None:
     reopenable = [Checkpoint.State.EXPIRED, Checkpoint.State.VOID]
     asked = Checkpoint.objects.filter(type=Checkpoint.Type.APPEAL, subject=decision.id)
     return asked.exclude(state__in=reopenable).first()
-
-
-def _already(earlier: Checkpoint) -> CannotAppeal:
-    return CannotAppeal(
-        f"This decision was appealed already; the appeal is {earlier.state}.",
-        checkpoint_id=earlier.id,
-        state=earlier.state,
-    )
 
 
 def _shown(decision: Decision, reason: str) -> dict[str, Any]:

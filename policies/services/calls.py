@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
-
-from catalog.models import PatternMatch
+from catalog import services as catalog
 from incidents.models import Incident
 from policies.conditions import Answer, Condition, ConditionError, activation, compile_condition
-from policies.models import Decision, Outcome, Policy
+from policies.models import Decision, Policy
+from policies.rules import FIRST, History
 from policies.synthesis import Backtest, Call, Draft
 from policies.synthesis.drafting import BACKTEST_LIMIT
+
+from . import history, known
 
 GUARD_SOURCE = "guard"
 """The source of incidents that the guard opened; their source key is the decision's id."""
@@ -35,11 +36,41 @@ class Seen:
         if not incident.tool or incident.arguments is None:
             return None
         kind = self.decision.kind if self.decision else Decision.Kind.TOOL_CALL
-        return Call(incident.tool, incident.arguments, incident.run_id or "", kind)
+        return Call(
+            incident.tool,
+            incident.arguments,
+            incident.run_id or "",
+            kind,
+            error=incident.message,
+            run=incident.run.name if incident.run else "",
+            agent=incident.agent.name,
+        )
+
+    @property
+    def call_in_its_run(self) -> Call | None:
+        """The call with what its run had done before; one statement more."""
+        return self.call and replace(self.call, history=self._history or FIRST)
 
     @cached_property
-    def facts(self) -> Any:
-        """The call as conditions see it, converted once for all of them."""
+    def _history(self) -> History | None:
+        """What the run had done when the guard decided about it; None where it was not asked."""
+        if self.decision is None:
+            return None
+        return history.before([self.decision.id])[self.decision.id]
+
+    def facts(self, condition: Condition) -> Any:
+        """The call as this condition sees it, converted once for all of them."""
+        return self._facts_in_its_run if condition.asks_of_history else self._facts
+
+    @cached_property
+    def _facts(self) -> Any:
+        return self._as_facts(None)
+
+    @cached_property
+    def _facts_in_its_run(self) -> Any:
+        return self._as_facts(self._history)
+
+    def _as_facts(self, before: History | None) -> Any:
         incident, decision = self.incident, self.decision
         return activation(
             action={
@@ -53,6 +84,7 @@ class Seen:
                 "id": incident.run.name if incident.run else None,
                 "step": decision.step if decision else None,
             },
+            history=before,
         )
 
 
@@ -71,28 +103,50 @@ def see(wanted: Mapping[str, Incident | None]) -> dict[str, Seen]:
     return {each: Seen(incident, decided.get(each)) for each, incident in incidents.items()}
 
 
-def facts_of(decision: Decision) -> Any:
-    """A decided action as conditions see it."""
+def answers(condition: Condition, decisions: Sequence[Decision]) -> list[Answer]:
+    """What a condition says of decided actions, each as the guard saw it. Their agents and runs are read."""
+    histories: dict[str, History] = {}
+    if condition.asks_of_history:
+        histories = history.before(decision.id for decision in decisions)
+    return [
+        condition.matches(_facts_of(decision, histories.get(decision.id))).answer
+        for decision in decisions
+    ]
+
+
+def _facts_of(decision: Decision, before: History | None) -> Any:
     return activation(
         action={"kind": decision.kind, "tool": decision.tool},
         arguments=decision.arguments,
         context=decision.context,
         agent={"id": decision.agent.name},
         run={"id": decision.run.name, "step": decision.step},
+        history=before,
     )
 
 
 def call_of(decision: Decision) -> Call:
     """A decided action as synthesis reads it."""
-    return Call(decision.tool, decision.arguments, decision.run_id, decision.kind)
+    before = history.before([decision.id])[decision.id]
+    return Call(
+        decision.tool,
+        decision.arguments,
+        decision.run_id,
+        decision.kind,
+        before,
+        run=decision.run.name,
+        agent=decision.agent.name,
+        decision=decision.id,
+    )
 
 
-def blocks(condition: str, facts: Any) -> bool:
-    """Whether a stored condition says yes. One that no longer compiles says nothing."""
+def blocks(condition: str, decision: Decision) -> bool:
+    """Whether a stored condition says yes to a decided action. One that no longer compiles says nothing."""
     try:
-        return compile_condition(condition).matches(facts).answer is Answer.YES
+        [answer] = answers(compile_condition(condition), [decision])
     except ConditionError:
         return False
+    return answer is Answer.YES
 
 
 def would_block(policy: Policy, seen: Seen) -> bool:
@@ -101,7 +155,11 @@ def would_block(policy: Policy, seen: Seen) -> bool:
         return False
     if policy.scope_type == Policy.Scope.AGENT and policy.scope_id != seen.incident.agent.name:
         return False
-    return blocks(policy.condition, seen.facts)
+    try:
+        condition = compile_condition(policy.condition)
+    except ConditionError:
+        return False
+    return condition.matches(seen.facts(condition)).answer is Answer.YES
 
 
 @dataclass
@@ -126,37 +184,44 @@ class Stored:
         known = self.failures(pattern_id, call.tool)
         return sum(1 for failure in known if failure.arguments == call.arguments)
 
-    def successes(self, tool: str) -> list[Call]:
-        """Calls of a tool that went well, latest first."""
+    def good(self, tool: str) -> list[Call]:
+        """Calls of a tool that went well, latest first, without their histories."""
         if tool not in self._successes:
-            self._successes[tool] = _successes(tool)
+            self._successes[tool] = known.good_calls(tool)
         return self._successes[tool]
+
+    def successes(self, cause: Call) -> list[Call]:
+        """Calls of the cause's tool that went well, latest first; those equal to it with what their runs had done."""
+        good = self.good(cause.tool)
+        equal = {call.decision for call in good if call.arguments == cause.arguments}
+        if not equal:
+            return good
+        histories = history.before(equal)
+        return [
+            replace(call, history=histories.get(call.decision, FIRST))
+            if call.decision in equal
+            else call
+            for call in good
+        ]
 
 
 def _failures(pattern_id: str, tool: str) -> list[Call]:
-    matches = PatternMatch.objects.filter(
-        pattern_id=pattern_id,
+    matches = catalog.standing_of([pattern_id]).filter(
         incident__tool=tool,
         incident__arguments__isnull=False,
         incident__simulated=False,
-    ).order_by("-id")[:FAILURES_LIMIT]
-    return [
-        Call(tool, arguments, run_id or "")
-        for arguments, run_id in matches.values_list("incident__arguments", "incident__run_id")
-    ]
-
-
-def _successes(tool: str) -> list[Call]:
-    outcomes = _good().filter(tool=tool).order_by("-id")
-    rows = outcomes[:BACKTEST_LIMIT].values_list(
-        "decision__arguments", "decision__run_id", "decision__kind"
+    )[:FAILURES_LIMIT]
+    rows = matches.values_list(
+        "incident__arguments",
+        "incident__run_id",
+        "incident__message",
+        "incident__run__name",
+        "incident__agent__name",
     )
-    return [Call(tool, arguments, run_id, kind) for arguments, run_id, kind in rows]
-
-
-def _good() -> QuerySet[Outcome]:
-    """Calls that went well and would have been allowed: what a bypass let through speaks for no exception."""
-    return Outcome.objects.filter(ok=True, simulated=False, overridden=False)
+    return [
+        Call(tool, arguments, run_id or "", error=message, run=run or "", agent=agent)
+        for arguments, run_id, message, run, agent in rows
+    ]
 
 
 def backtest(condition: Condition, tool: str) -> Backtest:
@@ -164,12 +229,10 @@ def backtest(condition: Condition, tool: str) -> Backtest:
 
     An error counts as a rejection, as it does where the guard fails closed.
     """
-    outcomes = _good().filter(tool=tool) if tool else _good()
+    outcomes = known.good().filter(tool=tool) if tool else known.good()
     good = outcomes.select_related("decision__agent", "decision__run").order_by("-id")
-    answers = [
-        condition.matches(facts_of(outcome.decision)).answer for outcome in good[:BACKTEST_LIMIT]
-    ]
-    return Backtest(len(answers), sum(1 for answer in answers if answer is not Answer.NO))
+    said = answers(condition, [outcome.decision for outcome in good[:BACKTEST_LIMIT]])
+    return Backtest(len(said), sum(1 for answer in said if answer is not Answer.NO))
 
 
 def as_json(tried: Backtest, draft: Draft | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,15 +10,22 @@ from django.db import connection
 
 from governance import tenants
 from governance.actors import GUARD, LOOP
+from governance.database.tenancy import required_tenant
 from governance.story.events import tell
+from incidents.models import Incident
 from policies import rules
 from policies.models import Decision, Evidence, Policy
-from policies.synthesis import Call, Draft, TooThin, broaden, draft, narrow
+from policies.synthesis import Call, Draft, Form, TooThin, broaden, draft, generalise, narrow
 from recovery.models import Recovery
 
-from . import calls, life
+from . import calls, life, overlaps
 from .calls import Seen, Stored
 
+RECONSIDERED = 60
+"""Latest remembered failures of a tool that are looked at again; a millisecond or two each."""
+FEWEST_TO_RECONSIDER = 8
+GROWN_BY = 1.5
+TOOLS_REMEMBERED = 10_000
 CAUSES_LIMIT = 8
 """Failures behind a policy that a narrower wording tries to keep blocking; each costs one search."""
 
@@ -42,13 +50,24 @@ class Rejected:
 def bear(
     recovery: Recovery, seen: Seen, trace_id: str, stored: Stored
 ) -> Policy | TooThin | Rejected:
-    """A new policy in shadow, born of a failure and what was done about it. Hold its pattern first."""
-    cause, incident = _cause(seen), seen.incident
+    """A policy that is born of a failure and what was done about it, in shadow. Hold its pattern first.
+
+    Where a live policy of the tool says the very same already, it is that one: the failure speaks for it.
+    """
+    cause = _cause(seen)
     drafted = draft(
-        cause, stored.failures(recovery.pattern_id, cause.tool), stored.successes(cause.tool)
+        cause, stored.failures(recovery.pattern_id, cause.tool), stored.successes(cause)
     )
     if isinstance(drafted, TooThin):
         return drafted
+    if (same := overlaps.saying(drafted.condition, cause.tool)) is not None:
+        return same
+    return _born(recovery, seen.incident, trace_id, drafted)
+
+
+def _born(
+    recovery: Recovery, incident: Incident, trace_id: str | None, drafted: Draft
+) -> Policy | Rejected:
     if reason := life.rejection(recovery.pattern_id, drafted.condition):
         return Rejected(reason)
     action = rules.action_allowed(
@@ -57,12 +76,12 @@ def bear(
         hallucination_may_block=tenants.settings().hallucination_may_block,
     )
     policy = Policy(
-        name=f"{cause.tool}: {recovery.pattern.name}"[:300],
+        name=f"{incident.tool}: {recovery.pattern.name}"[:300],
         action=action,
         category=Policy.Category.OPERATIONAL,
         scope_type=Policy.Scope.TENANT,
         source=Policy.Source.RECOVERY,
-        tool=cause.tool,
+        tool=incident.tool,
         confidence=rules.policy_confidence(recovery.confidence, 0, 0),
         pattern=recovery.pattern,
         recovery=recovery,
@@ -74,6 +93,51 @@ def bear(
     )
 
 
+def reconsider(tool: str, stored: Stored) -> list[Policy]:
+    """General policies for failures of a tool that were only remembered, now that more good calls show what is usual.
+
+    They are new policies that watch, born of the same failures; what was remembered stays as it is. It is done again
+    whenever there are half as many good calls more, so that its cost does not grow with each failure.
+    """
+    good = stored.good(tool)
+    if not _is_time(tool, len(good)):
+        return []
+    remembered = (
+        Policy.objects.live()
+        .filter(tool=tool, source=Policy.Source.RECOVERY, simulated=False)
+        .exclude(backtest__form=Form.GENERAL)
+        .select_related("recovery__pattern", "recovery__match")
+        .order_by("-id")[:RECONSIDERED]
+    )
+    behind = {policy.recovery.match.incident_id: policy for policy in remembered if policy.recovery}
+    seen = calls.see(dict.fromkeys(behind))
+    born = []
+    for incident_id, policy in behind.items():
+        cause = seen[incident_id].call
+        wider = generalise(cause, [cause], good) if cause and policy.recovery else None
+        if wider is None or overlaps.saying(wider.condition, tool) is not None:
+            continue
+        made = _born(policy.recovery, seen[incident_id].incident, policy.trace_id, wider)
+        if isinstance(made, Policy):
+            born.append(made)
+    return born
+
+
+_reconsidered: OrderedDict[tuple[str, str], int] = OrderedDict()
+"""How many good calls a tool had when its policies were last reconsidered in this process."""
+
+
+def _is_time(tool: str, good: int) -> bool:
+    key = (required_tenant(), tool)
+    if good < max(FEWEST_TO_RECONSIDER, GROWN_BY * _reconsidered.get(key, 0)):
+        return False
+    _reconsidered[key] = good
+    _reconsidered.move_to_end(key)
+    while len(_reconsidered) > TOOLS_REMEMBERED:
+        _reconsidered.popitem(last=False)
+    return True
+
+
 def broaden_for(policy: Policy, seen: Seen, stored: Stored) -> bool:
     """Word a policy in shadow anew so that it blocks this failure too; False when no wording does.
 
@@ -81,7 +145,7 @@ def broaden_for(policy: Policy, seen: Seen, stored: Stored) -> bool:
     """
     cause, incident = _cause(seen), seen.incident
     known = stored.failures(policy.pattern_id or "", cause.tool)
-    drafted = broaden(policy.condition, cause, known, stored.successes(cause.tool))
+    drafted = broaden(policy.condition, cause, known, stored.successes(cause))
     if isinstance(drafted, TooThin):
         return False
     reason = f"Broadened for {incident.id}."
@@ -118,7 +182,7 @@ def _narrower(policy: Policy, good: Call) -> tuple[str, Draft | TooThin]:
     wording: Draft | TooThin = TooThin("No failure is behind it any more.")
     for incident_id, cause in _causes(policy):
         known = stored.failures(policy.pattern_id or "", cause.tool)
-        successes = _with(good, stored.successes(cause.tool))
+        successes = _with(good, stored.successes(cause))
         if isinstance(wording, TooThin):
             founder, wording = incident_id, narrow(policy.condition, cause, known, successes)
         elif isinstance(wider := broaden(wording.condition, cause, known, successes), Draft):
@@ -136,7 +200,7 @@ def _causes(policy: Policy) -> list[tuple[str, Call]]:
         .values_list("incident_id", flat=True)
     )
     seen = calls.see(dict.fromkeys(behind[: 10 * CAUSES_LIMIT]))
-    found = ((each, seen[each].call) for each in sorted(seen, reverse=True))
+    found = ((each, seen[each].call_in_its_run) for each in sorted(seen, reverse=True))
     return calls.distinct((each, call) for each, call in found if call)[:CAUSES_LIMIT]
 
 
@@ -145,9 +209,9 @@ def _with(good: Call, successes: list[Call]) -> list[Call]:
 
 
 def _cause(seen: Seen) -> Call:
-    if seen.call is None:
+    if (call := seen.call) is None:
         raise ValueError(f"{seen.incident.id} has no call to draft a policy from.")
-    return seen.call
+    return call
 
 
 def _wording(drafted: Draft) -> life.Wording:

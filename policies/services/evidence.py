@@ -14,7 +14,7 @@ from policies import rules
 from policies.models import Decision, Evidence, Policy, WouldBlock
 from recovery.rules import APPROVED_AT_LEAST
 
-from . import calls, drafting, life
+from . import calls, drafting, life, witnesses_of
 from .calls import Seen
 
 WATCHING = (Policy.State.SHADOW, Policy.State.PENDING)
@@ -103,13 +103,16 @@ def judge_success(decision: Decision) -> None:
 
 @transaction.atomic
 def _correct(policies: Collection[Policy], decision: Decision) -> None:
-    facts = calls.facts_of(decision)
-    wrong = [policy for policy in policies if _is_wrong(policy, facts)]
+    wrong = [
+        policy
+        for policy in policies
+        if _is_wrong(policy, decision) and not _is_one_against_several(policy, decision)
+    ]
     for policy in wrong:
         life.withdraw_question(policy, actor=GUARD, reason=f"It would have blocked {decision.id}.")
     life.lock(*policies)
     for policy in wrong:
-        if _is_wrong(policy, facts):
+        if _is_wrong(policy, decision):
             _redraft(policy, decision)
     measure(policy for policy in policies if policy.state in WATCHING)
 
@@ -188,13 +191,31 @@ def _settle(ids: Collection[str], result: str) -> None:
         WouldBlock.objects.filter(id__in=ids).update(result=result)
 
 
-def _is_wrong(policy: Policy, facts: object) -> bool:
+def _is_wrong(policy: Policy, decision: Decision) -> bool:
     """Whether a good call speaks against one of the loop's own watching policies, as it is worded now."""
     return (
         policy.source != Policy.Source.MANUAL
         and policy.state in WATCHING
-        and calls.blocks(policy.condition, facts)
+        and calls.blocks(policy.condition, decision)
     )
+
+
+def _is_one_against_several(policy: Policy, decision: Decision) -> bool:
+    """Whether one agent says that it went well, and several others that it fails: then another must say so too.
+
+    Else whoever reports successes that never were could take any policy away.
+    """
+    others = witnesses_of(policy) - {decision.agent_id}
+    if len(others) < rules.WITNESSES_NEEDED:
+        return False
+    against = WouldBlock.objects.filter(
+        policy=policy, version=policy.version, result=Result.FALSE_REJECTION
+    )
+    said_well = {
+        decision.agent_id,
+        *against.values_list("decision__agent_id", flat=True).distinct(),
+    }
+    return len(said_well) < rules.WITNESSES_NEEDED
 
 
 def _redraft(policy: Policy, decision: Decision) -> None:

@@ -6,31 +6,35 @@ than those to enter; the latest entry about the tenant is what holds.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from governance import ledger
 from governance.actors import Actor
 from governance.database.tenancy import required_tenant
-from governance.models import LedgerEntry, LoopEvent, User
+from governance.models import LedgerEntry, User
 from incidents.models import Incident
 from policies import rules
-from policies.models import Prevention, TimelineView
+from policies.models import Demotion, Prevention, TimelineView
 
-from . import prevention
-from .prevention import Rates
+from . import rates as counted
+from .rates import Rates
 
 GRADUATED = "graduation.reached"
 DEGRADED = "graduation.lost"
+FORGOTTEN = "graduation.simulations_forgotten"
+MOST_HISTORY = 50
+MOST_ROWS = 5
 
 
 def status() -> dict[str, Any]:
     """How far the tenant has come, in the API's words: gates, capabilities, what next, and the rates of 30 days."""
     now = timezone.now()
-    rates = prevention.rates(now)
+    rates = counted.of_tenant(now)
     evidence = _evidence(rates)
     judged = rules.gates(evidence, now)
     return {
@@ -39,6 +43,7 @@ def status() -> dict[str, Any]:
         "degraded_because": list(judged.degraded_because),
         "gates": {gate.key: _gate(gate) for gate in judged.gates},
         "capabilities": judged.capabilities,
+        "unlocks": [asdict(capability) for capability in judged.unlocks],
         "next_action": judged.next_action,
         "prevention_stats": {
             "window_days": rules.RATE_WINDOW.days,
@@ -56,6 +61,7 @@ def status() -> dict[str, Any]:
             "demotions": evidence.demotions,
             "simulated": evidence.simulated_demotions,
         },
+        "history": [_told(entry) for entry in _history()[:MOST_HISTORY]],
     }
 
 
@@ -73,6 +79,32 @@ def re_evaluate(*, actor: Actor) -> dict[str, Any]:
             kind, required_tenant(), actor=actor, reason="; ".join(judged.degraded_because)
         )
     return status()
+
+
+def forget_simulations(*, actor: Actor, reason: str = "") -> dict[str, Any]:
+    """Leave the simulated evidence that there is out of every count from now on; answers as ``status`` does.
+
+    It stays in the database, as everything that was written. Real evidence cannot be forgotten.
+    """
+    ledger.append(FORGOTTEN, required_tenant(), actor=actor, reason=reason)
+    return status()
+
+
+def evidence_rows() -> dict[str, dict[str, list[Any]]]:
+    """The newest evidence behind each gate, real and simulated apart."""
+    since = _forgotten_at()
+    rows: dict[str, QuerySet[Any]] = {
+        "gate1_prevention": Prevention.objects.select_related("policy", "decision__agent"),
+        "gate2_rollback": Demotion.objects.select_related("policy"),
+        "gate3_console": TimelineView.objects.select_related("user", "incident"),
+    }
+    return {
+        gate: {
+            "real": list(found.filter(simulated=False).order_by("-id")[:MOST_ROWS]),
+            "simulated": list(found.filter(_simulated(since)).order_by("-id")[:MOST_ROWS]),
+        }
+        for gate, found in rows.items()
+    }
 
 
 def note_timeline_view(user: User, incident_id: str) -> TimelineView | None:
@@ -101,13 +133,14 @@ def simulate_timeline_view(incident: Incident, *, user: User | None, actor: Acto
 
 
 def _judge(now: datetime) -> rules.Graduation:
-    return rules.gates(_evidence(prevention.rates(now)), now)
+    return rules.gates(_evidence(counted.of_tenant(now)), now)
 
 
 def _evidence(rates: Rates) -> rules.Evidence:
-    views = TimelineView.objects.aggregate(**_real_and_simulated())
+    since = _forgotten_at()
+    views = TimelineView.objects.aggregate(**_real_and_simulated(since))
     # Every demotion is the product's own doing: no person can send an active policy back to shadow.
-    demotions = LoopEvent.objects.filter(type="demotion").aggregate(**_real_and_simulated())
+    demotions = Demotion.objects.aggregate(**_real_and_simulated(since))
     return rules.Evidence(
         preventions=rates.preventions,
         incidents=rates.incidents,
@@ -115,27 +148,42 @@ def _evidence(rates: Rates) -> rules.Evidence:
         demotions=demotions["real"],
         timeline_views=views["real"],
         last_prevention_at=rates.last_prevention_at,
-        simulated_preventions=Prevention.objects.filter(simulated=True).count(),
+        simulated_preventions=Prevention.objects.filter(_simulated(since)).count(),
         simulated_demotions=demotions["simulated"],
         simulated_views=views["simulated"],
         was_graduated=_was_graduated(),
     )
 
 
-def _real_and_simulated() -> dict[str, Count]:
+def _real_and_simulated(since: datetime | None) -> dict[str, Count]:
     return {
         "real": Count("id", filter=Q(simulated=False)),
-        "simulated": Count("id", filter=Q(simulated=True)),
+        "simulated": Count("id", filter=_simulated(since)),
     }
 
 
+def _simulated(since: datetime | None) -> Q:
+    """Simulated evidence that nobody has forgotten."""
+    return Q(simulated=True) & (Q(created_at__gt=since) if since else Q())
+
+
+def _forgotten_at() -> datetime | None:
+    entries = LedgerEntry.objects.filter(subject=required_tenant(), kind=FORGOTTEN)
+    return entries.order_by("-id").values_list("created_at", flat=True).first()
+
+
+def _history() -> QuerySet[LedgerEntry]:
+    """What became of the tenant's graduation, newest first."""
+    kinds = [GRADUATED, DEGRADED, FORGOTTEN]
+    return LedgerEntry.objects.filter(subject=required_tenant(), kind__in=kinds).order_by("-id")
+
+
+def _told(entry: LedgerEntry) -> dict[str, Any]:
+    return {"at": entry.created_at, "event": entry.kind, "actor": entry.actor, "entry": entry.id}
+
+
 def _was_graduated() -> bool:
-    latest = (
-        LedgerEntry.objects.filter(subject=required_tenant(), kind__in=[GRADUATED, DEGRADED])
-        .order_by("-id")
-        .values_list("kind", flat=True)
-        .first()
-    )
+    latest = _history().exclude(kind=FORGOTTEN).values_list("kind", flat=True).first()
     return latest == GRADUATED
 
 

@@ -7,20 +7,27 @@ or not at all. Where the database does not answer, the caller gets its error, wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from governance import identity, ledger
+from django.db.models import QuerySet
+
+from governance import identity, ledger, redaction
 from governance.actors import Actor
+from governance.database.compiled import compiled
+from governance.database.inserts import insert
 from governance.models import Agent, Checkpoint, Run, Settings
 from governance.modes.current import Modes, current
-from policies.models import Decision, WouldBlock
+from policies.models import Decision, LetPass, WouldBlock
+from policies.rules import FIRST, History, digest_of
 from recovery.services import directives_for
 
-from . import policy_set, prevention, ruleset
+from . import binding, exploration, history, policy_set, prevention, ruleset
 from .appeals import appeal
+from .instead import allowed_instead
 from .outcomes import report_outcome
+from .policy_set import Standing
 from .ruleset import PoliciesUnavailable, Rule, Ruleset
 from .ruling import DENIED, Action, Ruling, judge, unavailable
 from .under_modes import stopped, under
@@ -48,6 +55,7 @@ class Answer:
     policies: list[dict[str, Any]]
     would_block: list[dict[str, Any]]
     directives: list[dict[str, Any]]
+    allowed_instead: list[dict[str, Any]]
 
 
 def decide(
@@ -68,20 +76,23 @@ def decide(
     The modes that hold have the last word.
     """
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
-    revision, modes = policy_set.revision(), current()
+    standing, modes = policy_set.standing(), current()
     known = _known_run(action)
+    agent = known.agent if known else identity.see_agent(action.agent, actor=actor)
+    rules = _rules_for(agent, standing, modes)
+    run = known or _first_seen(action, agent, rules, modes)
     is_new_run = known is None or known.refused
-    run = known or _first_seen(action, revision, modes, actor)
-    if run.refused and modes.may_begin(run.agent):
-        identity.begin_after_all(run, policy_set=str(revision))
-    rules, ruling = _rule_on(action, run, revision, modes, is_new_run=is_new_run)
-    decision = _record(action, run, ruling, revision, modes, actor)
+    if run.refused and modes.may_begin(agent):
+        identity.begin_after_all(run, policy_set=_begun_under(rules))
+    ruling = _rule_on(action, run, rules, modes, is_new_run=is_new_run)
+    ruling = exploration.let_through(ruling, action, run, modes)
+    decision = _record(action, run, ruling, rules, modes, actor)
     if ruling.is_denied_anyway and rules is not None:
         blockers = [
             rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED
         ]
         prevention.record(decision, blockers, rules)
-    return _answer(decision.id, action, run.agent, ruling, modes.settings)
+    return _answer(decision.id, action, run.agent, ruling, rules, modes.settings)
 
 
 def simulate(
@@ -100,8 +111,9 @@ def simulate(
     known = _known_run(action)
     is_new_run = known is None or known.refused
     run = known or _imagined(action, modes.settings)
-    _, ruling = _rule_on(action, run, policy_set.revision(), modes, is_new_run=is_new_run)
-    return _answer(None, action, run.agent, ruling, modes.settings)
+    rules = _rules_for(run.agent, policy_set.standing(), modes)
+    ruling = _rule_on(action, run, rules, modes, is_new_run=is_new_run)
+    return _answer(None, action, run.agent, ruling, rules, modes.settings)
 
 
 def _imagined(action: Action, settings: Settings) -> Run:
@@ -114,55 +126,92 @@ def _imagined(action: Action, settings: Settings) -> Run:
     return Run(agent=agent or Agent(name=action.agent), name=action.run)
 
 
-def _rule_on(
-    action: Action, run: Run, revision: int, modes: Modes, *, is_new_run: bool
-) -> tuple[Ruleset | None, Ruling]:
+def _rules_for(agent: Agent, standing: Standing, modes: Modes) -> Ruleset | None:
+    """The policies; None where nobody asks them, or they cannot be read (the log says so)."""
     # Before anything else is read: what was stopped stays so where no policy can be read.
-    if (why := modes.stop_of(run.agent)) is not None:
-        return None, stopped(run.agent.name, why)
+    if modes.stop_of(agent) is not None:
+        return None
     try:
-        rules = ruleset.current(revision)
+        return ruleset.current(standing)
     except PoliciesUnavailable:
         log.exception("no policies: everything is denied")
-        return None, under(unavailable(), modes, is_new_run=is_new_run)
+        return None
+
+
+def _rule_on(
+    action: Action, run: Run, rules: Ruleset | None, modes: Modes, *, is_new_run: bool
+) -> Ruling:
+    if (why := modes.stop_of(run.agent)) is not None:
+        return stopped(run.agent.name, why)
+    if rules is None:
+        return under(unavailable(), modes, is_new_run=is_new_run)
     about = [
         rule
-        for rule in rules.about(action.tool, action.agent)
+        for rule in rules.about(action.tool, action.agent, action.kind)
         # A rehearsal's policies are only for rehearsals.
         if run.simulated or not rule.is_simulated
     ]
-    said = judge(action, about, default_verdict=modes.settings.default_verdict)
-    return rules, under(said, modes, is_new_run=is_new_run)
+    about = binding.bound(about, run, is_new_run=is_new_run)
+    said = judge(
+        action,
+        about,
+        default_verdict=modes.settings.default_verdict,
+        history=_history(action, run, about, is_new_run=is_new_run),
+    )
+    return under(said, modes, is_new_run=is_new_run)
+
+
+def _history(
+    action: Action, run: Run, about: Iterable[Rule], *, is_new_run: bool
+) -> History | None:
+    """What the run has done so far, counted only where a condition asks for it."""
+    asked = frozenset[str]().union(*(rule.asks_of_history for rule in about))
+    if not asked:
+        return None
+    if is_new_run:
+        return FIRST
+    return history.of_next_call(run, action.tool, action.arguments, asked=asked)
 
 
 def _known_run(action: Action) -> Run | None:
     """The run and its agent in one query: nearly every decision is one of many in its run."""
-    return (
-        Run.objects.select_related("agent")
-        .filter(agent__name=action.agent, name=action.run)
-        .first()
-    )
+    return next(iter(_runs(action.agent, action.run)), None)
 
 
-def _first_seen(action: Action, revision: int, modes: Modes, actor: Actor) -> Run:
-    agent = identity.see_agent(action.agent, actor=actor)
+@compiled
+def _runs(agent: str, name: str) -> QuerySet[Run]:
+    """None or one."""
+    return Run.objects.select_related("agent").filter(agent__name=agent, name=name).order_by()
+
+
+def _first_seen(action: Action, agent: Agent, rules: Ruleset | None, modes: Modes) -> Run:
     run = identity.begin_run(
-        agent, action.run, policy_set=str(revision), refused=not modes.may_begin(agent)
+        agent,
+        action.run,
+        policy_set=_begun_under(rules),
+        refused=not modes.may_begin(agent),
     )
     run.agent = agent
     return run
 
 
+def _begun_under(rules: Ruleset | None) -> str:
+    """How a run remembers the set that it began under; empty where that could not be read."""
+    return "" if rules is None else str(rules.standing.revision)
+
+
 def _record(
-    action: Action, run: Run, ruling: Ruling, revision: int, modes: Modes, actor: Actor
+    action: Action, run: Run, ruling: Ruling, rules: Ruleset | None, modes: Modes, actor: Actor
 ) -> Decision:
-    decision = Decision.objects.create(
+    under_set = Standing(0, "") if rules is None else rules.standing
+    decision = Decision(
         agent=run.agent,
         run=run,
         step=action.step,
         kind=action.kind,
         tool=action.tool,
         arguments=action.arguments,
+        call=digest_of(action.arguments),
         context=action.context,
         verdict=ruling.verdict,
         mode=ruling.mode,
@@ -170,9 +219,11 @@ def _record(
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
         reason=ruling.reason,
-        policy_set=revision,
+        policy_set=under_set.revision,
+        policy_set_hash=under_set.hash,
         simulated=run.simulated,
     )
+    insert([decision])
     # What happens only because nobody governs is no evidence about how the policies govern.
     if ruling.would and not ruling.is_overridden:
         WouldBlock.objects.bulk_create(
@@ -181,9 +232,26 @@ def _record(
             )
             for rule in ruling.would
         )
-    facts: dict[str, Any] = {"revision": revision, "policies": [rule.id for rule in ruling.matched]}
     if ruling.failed_open:
-        facts["failed_open"] = [rule.id for rule in ruling.failed_open]
+        insert(
+            [
+                LetPass(
+                    policy_id=rule.id,
+                    version=rule.version,
+                    decision=decision,
+                    fault=redaction.text(fault)[:300],
+                    simulated=run.simulated,
+                )
+                for rule, fault in ruling.failed_open
+            ]
+        )
+    facts: dict[str, Any] = {
+        "revision": under_set.revision,
+        "policy_set": under_set.hash,
+        "policies": [rule.id for rule in ruling.matched],
+    }
+    if ruling.failed_open:
+        facts["failed_open"] = [rule.id for rule, _ in ruling.failed_open]
     if ruling.mode:
         facts |= {"mode": ruling.mode, "would_be": ruling.would_be}
     if modes.bypass and ruling.mode == Decision.Mode.BYPASS:
@@ -197,7 +265,12 @@ def _told(rule: Rule) -> dict[str, Any]:
 
 
 def _answer(
-    decision_id: str | None, action: Action, agent: Agent, ruling: Ruling, settings: Settings
+    decision_id: str | None,
+    action: Action,
+    agent: Agent,
+    ruling: Ruling,
+    rules: Ruleset | None,
+    settings: Settings,
 ) -> Answer:
     return Answer(
         decision_id=decision_id,
@@ -211,4 +284,16 @@ def _answer(
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
         directives=directives_for(action.tool, agent),
+        allowed_instead=_instead(action, agent, ruling, rules, settings),
     )
+
+
+def _instead(
+    action: Action, agent: Agent, ruling: Ruling, rules: Ruleset | None, settings: Settings
+) -> list[dict[str, Any]]:
+    """What would get a denied action through; nothing where a mode or the default denies it, whatever it is."""
+    if rules is None or not ruling.is_denied or ruling.mode or settings.default_verdict in DENIED:
+        return []
+    denied_by = [rule for rule in ruling.recognised if rule.action in DENIED]
+    about = rules.about(action.tool, action.agent)
+    return allowed_instead(action, denied_by, about, agent_id=agent.id)

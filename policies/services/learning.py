@@ -37,6 +37,7 @@ class Case:
     """One failure that a policy is wanted for: an incident, its story, its pattern and what was done about it.
 
     ``incident`` with its agent and run saves reading it again; ``gesture`` is what caused the failure to be told.
+    ``family`` are all patterns that are this kind of failure; empty means its own alone.
     """
 
     incident_id: str
@@ -45,6 +46,12 @@ class Case:
     recovery_id: str
     incident: Incident | None = None
     gesture: str = ""
+    family: Sequence[str] = ()
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        """The ids of its pattern and of all that a person merged with it."""
+        return self.family or (self.pattern_id,)
 
 
 class How(StrEnum):
@@ -73,7 +80,10 @@ def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
     seen = calls.see({case.incident_id: case.incident for case in cases})
     live = _live(cases)
     blocking = {
-        case.incident_id: _that_block(live[case.pattern_id], seen[case.incident_id])
+        case.incident_id: _that_block(
+            [policy for pattern in case.patterns for policy in live[pattern]],
+            seen[case.incident_id],
+        )
         for case in cases
     }
     for incident_id, unbound in evidence.settle_failures(seen.values(), blocking).items():
@@ -112,7 +122,7 @@ def _learn(
             lessons[case.trace_id] = Lesson(reason=reason)
         else:
             wanting.append(case)
-    patterns = {case.pattern_id for case in wanting}
+    patterns = {pattern for case in wanting for pattern in case.patterns}
     if patterns:
         drafting.hold_patterns(patterns)
     # All at once and by id: two workers that each need several would otherwise wait for each other.
@@ -131,6 +141,8 @@ def _learn(
         lessons[case.trace_id] = lesson
         if lesson.policy and lesson.policy not in held:
             held.append(lesson.policy)
+    for tool in {seen[case.incident_id].incident.tool for case in wanting}:
+        held += drafting.reconsider(tool, stored)
     _weigh(held, lessons)
 
 
@@ -138,7 +150,7 @@ def _draft(
     case: Case, seen: Seen, recovery: Recovery, held: Sequence[Policy], stored: Stored
 ) -> Lesson:
     """A policy for one failure; another worker, or an earlier failure of this batch, may have made it by now."""
-    family = [policy for policy in held if policy.pattern_id == case.pattern_id]
+    family = [policy for policy in held if policy.pattern_id in case.patterns]
     if found := _that_block(family, seen):
         evidence.link((policy, seen) for policy in found)
         return _linked(found, seen)
@@ -148,6 +160,9 @@ def _draft(
         if _may_be_broadened(policy, seen) and drafting.broaden_for(policy, seen, stored):
             return Lesson(policy, How.BROADENED)
     born = drafting.bear(recovery, seen, case.trace_id, stored)
+    if isinstance(born, Policy) and born.trace_id != case.trace_id:
+        evidence.link([(born, seen)])
+        return _linked([born], seen)
     if isinstance(born, Policy):
         return Lesson(born, How.BORE)
     return Lesson(reason=born.reason, is_rejected=isinstance(born, drafting.Rejected))
@@ -169,7 +184,7 @@ def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
 
 def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:
     live: dict[str, list[Policy]] = defaultdict(list)
-    for policy in _live_of(list({case.pattern_id for case in cases})):
+    for policy in _live_of(list({pattern for case in cases for pattern in case.patterns})):
         live[policy.pattern_id or ""].append(policy)
     return live
 

@@ -24,10 +24,10 @@ from policies.conditions import ConditionError, compile_condition
 from policies.models import Evidence, Policy, PolicyVersion
 from recovery.rules import APPROVED_AT_LEAST
 
-from . import calls, confirmations, confirmations_of, graduation
+from . import asking, calls, confirmations, confirmations_of, graduation, witnesses_of
+from .asking import ASKED
 from .policy_set import bump
 
-ASKED = Checkpoint.Type.APPROVE_POLICY
 BY_HAND = "Written by hand."
 REJECTED = f"{FailureState.POLICY_REJECTED}: "
 
@@ -45,7 +45,7 @@ class OnesOwn(Forbidden):
     """A person may not decide about what they asked for."""
 
 
-def draft_manual(
+def draft_manual(  # noqa: PLR0913 - what a person says about a policy, each word by its name
     name: str,
     *,
     condition: str,
@@ -54,6 +54,8 @@ def draft_manual(
     scope_type: str,
     scope_id: str = "",
     tool: str = "",
+    failure_mode: str = Policy.FailureMode.FAIL_CLOSED,
+    bind_at: str = Policy.BindAt.EACH_STEP,
     actor: Actor,
 ) -> Policy:
     """A person's own policy, as a draft that the guard does not see yet.
@@ -76,6 +78,8 @@ def draft_manual(
             scope_type=scope_type,
             scope_id=scope_id,
             tool=tool,
+            failure_mode=failure_mode,
+            bind_at=bind_at,
             source=Policy.Source.MANUAL,
             # Worth what a person's word is worth elsewhere, until calls have shown better.
             confidence=APPROVED_AT_LEAST,
@@ -101,7 +105,7 @@ def submit(policy: Policy, *, actor: Actor, reason: str = "Submitted.") -> None:
     if policy.state != Policy.State.DRAFT:
         raise Conflict(f"Only a draft can be submitted; this policy is {policy.state}.")
     _change(policy, Policy.State.SHADOW, actor, reason)
-    bump()
+    bump([policy])
 
 
 @transaction.atomic
@@ -141,8 +145,13 @@ def request_when_confirmed(locked: Collection[Policy]) -> None:
     needed = tenants.settings().confirmations
     counts = confirmations_of(shadows)
     for policy in shadows:
-        if rules.is_confirmed(counts[policy.id], needed):
+        if rules.is_confirmed(counts[policy.id], needed) and _may_ask(policy, needed):
             request_activation(policy, actor=LOOP)
+
+
+def _may_ask(policy: Policy, needed: int) -> bool:
+    """Whether a person will decide; where nobody does, one agent's word is not enough."""
+    return checkpoints.blocks(ASKED) or rules.is_witnessed(len(witnesses_of(policy)), needed)
 
 
 @transaction.atomic
@@ -157,12 +166,13 @@ def request_activation(policy: Policy, *, actor: Actor) -> None:
         tenant_allows_automatic=(allowed := tenants.settings().automatic_activation),
         is_unlocked=allowed and graduation.is_graduated(),
         confidence=policy.confidence,
+        witnesses=len(witnesses_of(policy)) if allowed else 0,
     )
     if permission.is_given:
         _enforce(policy, LOOP, permission.reason)
         return
     if checkpoints.is_asked(ASKED):
-        _ask(policy, count)
+        asking.ask(policy, confirmations=count, requested_by=requester(policy))
     if not checkpoints.blocks(ASKED):
         _enforce(policy, LOOP, f"This tenant does not wait for {ASKED}.")
 
@@ -197,7 +207,7 @@ def suspend(policy: Policy, *, actor: Actor, reason: str) -> None:
     _check_reason(reason)
     checkpoints.withdraw(policy.id, actor=actor, reason=reason)
     _change(policy, Policy.State.SUSPENDED, actor, reason)
-    bump()
+    bump([policy])
     resume(policy.id)
     _tell(policy, "policy_suspended", f"Suspended: {policy.name}", actor)
 
@@ -208,7 +218,7 @@ def retire(policy: Policy, *, actor: Actor, reason: str) -> None:
     _check_reason(reason)
     checkpoints.withdraw(policy.id, actor=actor, reason=reason)
     _change(policy, Policy.State.RETIRED, actor, reason)
-    bump()
+    bump([policy])
     resume(policy.id)
     _tell(policy, "policy_retired", f"Retired: {policy.name}", actor)
 
@@ -273,7 +283,7 @@ def reword(policy: Policy, wording: Wording, *, actor: Actor, reason: str) -> No
         version=policy.version,
         condition=_digest(policy),
     )
-    bump()
+    bump([policy])
 
 
 def wording_of(policy: Policy) -> Wording:
@@ -371,7 +381,7 @@ def _change(policy: Policy, state: str, actor: Actor, reason: str) -> None:
 
 def _enforce(policy: Policy, actor: Actor, reason: str) -> None:
     _change(policy, Policy.State.ACTIVE, actor, reason)
-    bump()
+    bump([policy])
     resume(policy.id)
     _tell(policy, "policy_active", f"In force: {policy.name}", actor)
 
@@ -381,35 +391,13 @@ def _approve(policy: Policy, actor: Actor, reason: str) -> None:
     pending = Checkpoint.objects.filter(
         subject=policy.id, type=ASKED, state=Checkpoint.State.PENDING
     )
-    checkpoint = pending.first() or _ask(policy, confirmations(policy))
+    checkpoint = pending.first() or asking.ask(
+        policy, confirmations=confirmations(policy), requested_by=requester(policy)
+    )
     checkpoints.decide(
         checkpoint, approve=True, actor=actor, digest=checkpoint.digest, reason=reason
     )
     policy.refresh_from_db()
-
-
-def _ask(policy: Policy, count: int) -> Checkpoint:
-    return checkpoints.ask(
-        ASKED,
-        subject=policy.id,
-        title=f"Put in force: {policy.name}",
-        shown={
-            "policy": policy.id,
-            "name": policy.name,
-            "version": policy.version,
-            "condition": policy.condition,
-            "explanation": policy.explanation,
-            "action": policy.action,
-            "category": policy.category,
-            "scope": {"type": policy.scope_type, "id": policy.scope_id, "tool": policy.tool},
-            "backtest": policy.backtest,
-            "confirmations": count,
-            "confidence": round(policy.confidence, 4),
-        },
-        requested_by=requester(policy),
-        trace_id=policy.trace_id,
-        confidence=policy.confidence,
-    )
 
 
 def _tell(

@@ -14,7 +14,7 @@ from incidents import services as incidents
 from incidents.models import Incident
 from policies.models import Decision, Outcome
 
-from . import evidence
+from . import evidence, exploration
 from .calls import GUARD_SOURCE
 from .ruling import DENIED
 
@@ -113,6 +113,8 @@ def _keep(outcome: Outcome, decision: Decision, actor: Actor) -> Incident | None
     )
     if kept.ok and decision.would_block and not kept.overridden:
         evidence.judge_success(decision)
+        if decision.is_explored:
+            exploration.regret_success(decision, actor=actor)
     incident: Incident | None = kept.incident
     return incident
 

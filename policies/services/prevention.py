@@ -1,48 +1,18 @@
-"""Preventions: failures stopped because a policy remembered them, and how often that is so."""
+"""Preventions: failures stopped because a policy remembered them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
-from django.db.models import Exists, F, Max, OuterRef
-
-from catalog.models import Pattern, PatternMatch
+from catalog.models import Pattern
 from governance import ledger
 from governance.actors import GUARD, Actor
 from governance.story.events import tell
 from incidents.models import Incident
-from policies.models import Decision, Outcome, Policy, Prevention, Regret
-from policies.rules import (
-    RATE_WINDOW,
-    call_similarity,
-    counts_as_prevention,
-    prevention_rate,
-    regret_rate,
-)
+from policies.models import Decision, Policy, Prevention
+from policies.rules import call_similarity, counts_as_prevention
 
 from .ruleset import Rule, Ruleset
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What 30 days came to, without anything simulated. A rate is 0 to 1, or None where nothing happened."""
-
-    preventions: int
-    incidents: int
-    """Of patterns that had an active policy when they occurred: those that it did not stop."""
-    regrets: int
-    last_prevention_at: datetime | None
-    """Ever, not only in these days."""
-
-    @property
-    def prevention_rate(self) -> float | None:
-        return prevention_rate(self.preventions, self.incidents)
-
-    @property
-    def regret_rate(self) -> float | None:
-        return regret_rate(self.regrets, self.preventions)
 
 
 def record(decision: Decision, blockers: Sequence[Rule], ruleset: Ruleset) -> Prevention | None:
@@ -89,37 +59,6 @@ def simulate_prevention(
         )
     ledger.append("prevention.simulated", prevention.id, actor=actor, policy=policy.id)
     return prevention
-
-
-def rates(now: datetime) -> Rates:
-    """The tenant's preventions and regrets of the 30 days before ``now``."""
-    since = now - RATE_WINDOW
-    real = Prevention.objects.filter(simulated=False)
-    return Rates(
-        preventions=real.filter(created_at__gte=since).count(),
-        incidents=_incidents_in_spite_of_a_policy(since),
-        regrets=Regret.objects.filter(simulated=False, created_at__gte=since).count(),
-        last_prevention_at=real.aggregate(last=Max("created_at"))["last"],
-    )
-
-
-def _incidents_in_spite_of_a_policy(since: datetime) -> int:
-    # Those before the policy was active are what it was made from: nothing could have prevented them. Nor could it
-    # prevent what a bypass let through.
-    overridden = Outcome.objects.filter(incident=OuterRef("incident"), overridden=True)
-    return (
-        PatternMatch.objects.filter(
-            ~Exists(overridden),
-            incident__simulated=False,
-            incident__occurred_at__gte=since,
-            pattern__policies__state=Policy.State.ACTIVE,
-            pattern__policies__simulated=False,
-            pattern__policies__state_since__lte=F("incident__occurred_at"),
-        )
-        .values("incident_id")
-        .distinct()
-        .count()
-    )
 
 
 def _similarity(decision: Decision, rule: Rule, ruleset: Ruleset) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from policies.conditions import Answer, activation
 from policies.models import Decision
-from policies.rules import Verdict, strictest
+from policies.rules import History, Verdict, strictest
 
 from .ruleset import Rule
 
@@ -40,14 +40,15 @@ class Action:
     arguments: Mapping[str, Any]
     context: Mapping[str, Any]
 
-    def facts(self) -> Any:
-        """What conditions are asked about, converted once for all of them."""
+    def facts(self, history: History | None = None) -> Any:
+        """What conditions are asked about, converted once for all of them; without a history its counters are missing."""
         return activation(
             action={"kind": self.kind, "tool": self.tool},
             arguments=self.arguments,
             context=self.context,
             agent={"id": self.agent},
             run={"id": self.run, "step": self.step},
+            history=history,
         )
 
 
@@ -57,8 +58,8 @@ class Ruling:
 
     ``matched`` are the policies in force that count as met, the deciding one first; ``recognised`` those of them whose
     condition said yes (the others could not tell and fail closed); ``would`` the watching ones that said yes;
-    ``failed_open`` those in force that could not tell and let it pass. ``mode`` is the mode that changed the verdict,
-    and ``would_be`` the verdict without it.
+    ``failed_open`` those in force that could not tell and let it pass, each with the reason. ``mode`` is the mode that
+    changed the verdict, and ``would_be`` the verdict without it.
     """
 
     verdict: str
@@ -67,7 +68,7 @@ class Ruling:
     matched: Sequence[Rule] = ()
     recognised: Sequence[Rule] = ()
     would: Sequence[Rule] = ()
-    failed_open: Sequence[Rule] = ()
+    failed_open: Sequence[tuple[Rule, str]] = ()
     mode: str = ""
     would_be: str = ""
 
@@ -83,7 +84,12 @@ class Ruling:
     @property
     def is_overridden(self) -> bool:
         """Whether a mode lets through what would have been denied."""
-        return not self.is_denied and self.would_be in DENIED
+        return not self.is_denied and self.would_be in DENIED and not self.is_explored
+
+    @property
+    def is_explored(self) -> bool:
+        """Whether it is let through in order to measure the policy that would have blocked it."""
+        return self.mode == Decision.Mode.EXPLORED
 
 
 @dataclass(slots=True)
@@ -93,7 +99,7 @@ class _Heard:
     recognised: list[Rule] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     failed_closed: list[Rule] = field(default_factory=list)
-    failed_open: list[Rule] = field(default_factory=list)
+    failed_open: list[tuple[Rule, str]] = field(default_factory=list)
     would: list[Rule] = field(default_factory=list)
 
 
@@ -106,9 +112,18 @@ def unavailable() -> Ruling:
     )
 
 
-def judge(action: Action, rules: Iterable[Rule], *, default_verdict: str) -> Ruling:
-    """The strictest word of the active rules, or the tenant's default where they have none; the rest is noted."""
-    heard = _hear(action, sorted(rules, key=lambda rule: rule.id))
+def judge(
+    action: Action,
+    rules: Iterable[Rule],
+    *,
+    default_verdict: str,
+    history: History | None = None,
+) -> Ruling:
+    """The strictest word of the active rules, or the tenant's default where they have none; the rest is noted.
+
+    ``history`` may be left out where no rule asks for it.
+    """
+    heard = _hear(action.facts(history), sorted(rules, key=lambda rule: rule.id))
     matched = [*heard.recognised, *heard.failed_closed]
     winner = strictest(Verdict(rule.action, rule.id) for rule in matched)
     if winner is None:
@@ -131,20 +146,21 @@ def judge(action: Action, rules: Iterable[Rule], *, default_verdict: str) -> Rul
     )
 
 
-def _hear(action: Action, rules: Iterable[Rule]) -> _Heard:
-    facts = action.facts()
+def _hear(facts: Any, rules: Iterable[Rule]) -> _Heard:
     heard = _Heard()
     for rule in rules:
         match = rule.ask(facts)
         if match.answer is Answer.YES:
             (heard.recognised if rule.is_active else heard.would).append(rule)
         elif match.answer is Answer.ERROR and rule.is_active:
-            heard.faults[rule.id] = match.text
-            (heard.failed_open if rule.fails_open else heard.failed_closed).append(rule)
             if rule.fails_open:
+                heard.failed_open.append((rule, match.text))
                 log.warning(
                     "the policy %s could not tell and lets it pass: %s", rule.id, match.text
                 )
+            else:
+                heard.failed_closed.append(rule)
+                heard.faults[rule.id] = match.text
     return heard
 
 

@@ -6,7 +6,18 @@ puts it together and proves every condition with the real CEL.
 """
 
 from policies.synthesis.calls import Backtest, Call, Draft, Form, TooThin
-from policies.synthesis.drafting import broaden, draft, narrow
+from policies.synthesis.drafting import broaden, draft, generalise, narrow
 from policies.synthesis.literals import literal
 
-__all__ = ["Backtest", "Call", "Draft", "Form", "TooThin", "broaden", "draft", "literal", "narrow"]
+__all__ = [
+    "Backtest",
+    "Call",
+    "Draft",
+    "Form",
+    "TooThin",
+    "broaden",
+    "draft",
+    "generalise",
+    "literal",
+    "narrow",
+]

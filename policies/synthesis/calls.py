@@ -1,11 +1,14 @@
 """What synthesis reads and what it answers."""
 
+import json
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from governance.rules import wilson_interval
+from policies.rules.history import FIRST, History
 
 THIN_SAMPLE = 20
 """Good calls below which a backtest says little: with none of 20 harmed, up to 16 % could be."""
@@ -19,12 +22,30 @@ class Call:
     arguments: Mapping[str, Any]
     run_id: str = ""
     kind: str = "tool_call"
+    history: History = FIRST
+    """What its run had done before it."""
+    error: str = field(default="", compare=False)
+    """What was said when it failed."""
+    run: str = field(default="", compare=False)
+    """Its run as the agent calls it, and conditions do; empty where that is not known."""
+    agent: str = field(default="", compare=False)
+    decision: str = field(default="", compare=False)
+    """The guard's record of it, by which more can be asked."""
+
+    @cached_property
+    def text(self) -> str:
+        """Its arguments as one text: whatever a condition looks for in them stands in it."""
+        return json.dumps(self.arguments, ensure_ascii=False, sort_keys=True)
 
 
 class Form(StrEnum):
     """How far a condition reaches beyond the call that caused it."""
 
     GENERAL = "general"
+    IN_RUN = "in_run"
+    """Exact, and general within the run that failed."""
+    AGAIN = "again"
+    """Exact, once it has failed in the same run."""
     EXACT = "exact"
     ABRIDGED = "abridged"
     """Exact, but some arguments were too long and are compared in part or not at all."""

@@ -7,10 +7,14 @@ know themselves in Python (to search thousands of calls fast), in CEL and in wor
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
+from governance import redaction
 from policies.synthesis.calls import identity
 from policies.synthesis.literals import EACH, Each, Path, at, literal, present, spoken
+from policies.synthesis.literals import field as member
+from policies.synthesis.messages import WHOLE
 
 PREFIX_PARTS = 4
 """Longest prefix tried, in words: `gift_` and `gift_card_` are one and two."""
@@ -159,6 +163,175 @@ class HasWord:
 
 
 @dataclass(frozen=True)
+class Mentions:
+    """What stands inside a text as a word of its own: an identifier, a file, an option; not as a part of another."""
+
+    path: Path
+    token: str
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        found = any(isinstance(node, str) and self._found.search(node) for node in nodes)
+        return {self.token: self.token} if found else {}
+
+    @property
+    def _found(self) -> re.Pattern[str]:
+        return _whole_word(self.token)
+
+    def source(self, values: Sequence[Any]) -> str:
+        pattern = literal(_whole_word(values[0]).pattern)
+        return at(
+            self.path, lambda node: f"{has_type(node, 'string')} && {node}.matches({pattern})"
+        )
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        return f"{spoken(self.path)} names {_shown(values[0])}"
+
+
+@lru_cache(maxsize=4_096)
+def _whole_word(token: str) -> re.Pattern[str]:
+    return re.compile(rf"(^|[^{WHOLE}]){_escaped(token)}($|[^{WHOLE}])", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ReadsFrom:
+    """The tables that a query reads from, in order; read as a tuple of their names in small letters."""
+
+    path: Path
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        found = [self.of(node) for node in nodes if isinstance(node, str)]
+        return {sources: sources for sources in found if sources}
+
+    @staticmethod
+    def of(query: str) -> tuple[str, ...]:
+        return tuple(found.lower() for found in _SOURCE.findall(query))
+
+    def source(self, values: Sequence[Any]) -> str:
+        [tables] = values
+        in_order = ".*".join(rf"\b(from|join)\s+{_escaped(table)}\b" for table in tables)
+        more = r"\b(from|join)\s+\w.*" * (len(tables) + 1)
+        wanted, unwanted = literal(f"(?is){in_order}"), literal(f"(?is){more}")
+        return at(
+            self.path,
+            lambda node: (
+                f"{has_type(node, 'string')} && {node}.matches({wanted}) && !{node}.matches({unwanted})"
+            ),
+        )
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        return f"{spoken(self.path)} reads from {' and '.join(values[0])} alone"
+
+
+_SOURCE = re.compile(r"\b(?:from|join)\s+(\w+)\b", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several values in one element of a list; read as a map of these names."""
+
+    path: Path
+    names: tuple[str, ...]
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        found = [
+            {name: node[name] for name in self.names}
+            for node in nodes
+            if isinstance(node, Mapping) and all(name in node for name in self.names)
+        ]
+        return {identity(one): one for one in found}
+
+    def source(self, values: Sequence[Any]) -> str:
+        def test(node: str) -> str:
+            tests = (
+                f"{present(node, name)} && {member(node, name)} == {literal(values[0][name])}"
+                for name in self.names
+            )
+            return f"type({node}) == map && {' && '.join(tests)}"
+
+        return at(self.path, test)
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        said = " and ".join(f"{name} {_shown(values[0][name])}" for name in self.names)
+        return f"one of {spoken(self.path)} has {said}"
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """How a text is built: which sorts of characters follow each other; read as a pattern."""
+
+    path: Path
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        found = [shape_of(node) for node in nodes if isinstance(node, str)]
+        return {shape: shape for shape in found}
+
+    def source(self, values: Sequence[Any]) -> str:
+        pattern = literal(values[0])
+        return at(
+            self.path, lambda node: f"{has_type(node, 'string')} && {node}.matches({pattern})"
+        )
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        return f"{spoken(self.path)} is built like {_shown(values[0])}"
+
+
+@dataclass(frozen=True)
+class HasSort:
+    """Which sorts of characters occur in a text: letters, or a sign; read as a class of a pattern."""
+
+    path: Path
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        texts = [node for node in nodes if isinstance(node, str)]
+        return {sort: sort for text in texts for sort in map(sort_of, text)}
+
+    def source(self, values: Sequence[Any]) -> str:
+        pattern = literal(values[0])
+        return at(
+            self.path, lambda node: f"{has_type(node, 'string')} && {node}.matches({pattern})"
+        )
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        what = "a letter" if values[0] == LETTER else f"the character {values[0]}"
+        return f"{spoken(self.path)} contains {what}"
+
+
+LETTER, DIGIT = "[A-Za-z]", "[0-9]"
+
+
+def sort_of(character: str) -> str:
+    """The sort of a character as a class of a pattern: a letter, a digit, or this very sign."""
+    if character.isascii() and character.isalpha():
+        return LETTER
+    if character.isascii() and character.isdigit():
+        return DIGIT
+    return f"[{_escaped(character)}]"
+
+
+def shape_of(text: str) -> str:
+    """The pattern that texts built alike match: `#W12` and `#X7` are both a sign, capitals and digits."""
+    return "^" + _RUN.sub(_run, text) + "$"
+
+
+_RUN = re.compile(r"[A-Z]+|[a-z]+|[0-9]+|[^A-Za-z0-9]")
+
+
+def _run(found: re.Match[str]) -> str:
+    first = found[0][0]
+    if first.isascii() and first.isalnum():
+        return "[A-Z]+" if first.isupper() else "[a-z]+" if first.islower() else "[0-9]+"
+    return _escaped(found[0])
+
+
+def _escaped(text: str) -> str:
+    """A text as a pattern that matches it, for RE2."""
+    return "".join(
+        f"\\{one}" if one.isascii() and not one.isalnum() and one not in "_ \n\t\r" else one
+        for one in text
+    )
+
+
+@dataclass(frozen=True)
 class HasKey:
     """The names of the arguments given."""
 
@@ -234,6 +407,11 @@ class Predicate:
     def __post_init__(self) -> None:
         object.__setattr__(self, "identities", frozenset(map(identity, self.values)))
 
+    def is_true_of(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether one of these values is read from a call's arguments."""
+        nodes = nodes_at(arguments, self.feature.path)
+        return bool(nodes) and not self.identities.isdisjoint(self.feature.read(nodes))
+
     @property
     def source(self) -> str:
         return self.feature.source(self.values)
@@ -272,8 +450,26 @@ def has_type(node: str, name: str) -> str:
     return f"type({node}) == {name}"
 
 
+def is_secret(name: str, value: Any) -> bool:
+    """Whether an argument is named for a secret."""
+    return bool(redaction.masked({name: value}) == {name: redaction.MASK})
+
+
+def tellable(feature: Feature, nodes: Sequence[Any]) -> Values:
+    """What a feature reads that may be told: nothing that is, or comes from, what looks like a secret."""
+    said = feature.read(nodes)
+    shown = [redaction.masked(node) for node in nodes]
+    if shown == list(nodes):
+        return said
+    # A mask ends a word, and is none itself.
+    left = feature.read(
+        [each.replace(redaction.MASK, "\n") if isinstance(each, str) else each for each in shown]
+    )
+    return {key: value for key, value in said.items() if key in left}
+
+
 def paths_of(arguments: Mapping[str, Any]) -> list[Path]:
-    """Every path worth looking at, in a fixed order; at most one list deep."""
+    """Every path worth looking at, in a fixed order; at most one list deep, and none to a secret: rules are shown."""
     return list(dict.fromkeys(_walk(arguments, ())))
 
 
@@ -284,7 +480,8 @@ def _walk(node: Any, path: Path) -> Iterator[Path]:
         return
     if isinstance(node, Mapping):
         for name in sorted(node):
-            yield from _walk(node[name], (*path, name))
+            if not is_secret(name, node[name]):
+                yield from _walk(node[name], (*path, name))
     elif isinstance(node, list) and EACH not in path:
         for inner in node[:LIST_SAMPLE]:
             yield from _walk(inner, (*path, EACH))

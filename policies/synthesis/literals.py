@@ -6,35 +6,10 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
+from policies.identifiers import is_identifier
+
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-# The reserved words of the CEL specification. cel-cpp takes some of them as field names.
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 # Line ends, controls, and what a reviewer could not see or would read in another order.
 _ESCAPED = re.compile(
     r'["\\\x01-\x1f\x7f-\xa0\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]'
@@ -97,18 +72,14 @@ def _escape(found: re.Match[str]) -> str:
 
 def present(owner: str, name: str) -> str:
     """CEL for: this map has this key."""
-    if _is_plain(name):
+    if is_identifier(name):
         return f"has({owner}.{name})"
     return f"{literal(name)} in {owner}"
 
 
 def field(owner: str, name: str) -> str:
     """CEL for the value at a key."""
-    return f"{owner}.{name}" if _is_plain(name) else f"{owner}[{literal(name)}]"
-
-
-def _is_plain(name: str) -> bool:
-    return _IDENTIFIER.fullmatch(name) is not None and name not in _RESERVED
+    return f"{owner}.{name}" if is_identifier(name) else f"{owner}[{literal(name)}]"
 
 
 def at(path: Path, test: Callable[[str], str]) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from governance import redaction
 from policies.conditions import SOURCE_LIMIT, ConditionError, compile_condition
 from policies.synthesis.calls import Call, Form, TooThin, identity
-from policies.synthesis.features import has_type
+from policies.synthesis.features import has_type, is_secret
 from policies.synthesis.literals import at, literal
 
+LEAST_AROUND = 8
+"""Characters that must stand around a secret for its text to be told by them."""
 ENDS = (400, 150, 50)
 """Characters kept of each end of a text too long to compare whole; its length is compared too."""
 
@@ -16,13 +19,18 @@ def remember(cause: Call, successes: Sequence[Call]) -> tuple[str, Form] | TooTh
     """A condition for the cause's own arguments: no more, no fewer, each equal.
 
     Where that is too long or too deep for a condition, arguments are compared in part or left out,
-    beginning with those that good calls share most; the most telling one always stays.
+    beginning with those that good calls share most; the most telling one always stays. One that holds a secret is
+    left out whatever it tells: a condition is shown to people and to agents.
     Raises ValueError for values that no condition can hold.
     """
     exact = f"{of_tool(cause.tool)} && arguments == {literal(cause.arguments)}"
-    if _fits(exact):
+    if not _holds_secret(cause.arguments) and _fits(exact):
         return exact, Form.EXACT
     return _abridge(cause, successes)
+
+
+def _holds_secret(arguments: Mapping[str, Any]) -> bool:
+    return bool(redaction.masked(arguments) != arguments)
 
 
 def of_tool(tool: str) -> str:
@@ -31,7 +39,15 @@ def of_tool(tool: str) -> str:
 
 def _abridge(cause: Call, successes: Sequence[Call]) -> tuple[str, Form] | TooThin:
     condition = f"{of_tool(cause.tool)} && size(arguments) == {len(cause.arguments)}"
-    for rank, name in enumerate(_telling_first(cause, successes)):
+    tellable = [
+        name
+        for name in _telling_first(cause, successes)
+        if (not is_secret(name, cause.arguments[name]) and _around(cause.arguments[name]))
+        or not _holds_secret({name: cause.arguments[name]})
+    ]
+    if not tellable:
+        return TooThin("Its arguments are secrets, and no condition may hold one.")
+    for rank, name in enumerate(tellable):
         longer = (f"{condition} && {part}" for part in _parts(name, cause.arguments[name]))
         fitting = next(filter(_fits, longer), None)
         if fitting is not None:
@@ -58,6 +74,10 @@ def _telling_first(cause: Call, successes: Sequence[Call]) -> list[str]:
 
 def _parts(name: str, value: Any) -> Iterator[str]:
     """Ways to compare one argument, the most exact first."""
+    if _holds_secret({name: value}):
+        head, tail = _around(value) or ("", "")
+        yield at((name,), lambda node: _between(node, value, head, tail))
+        return
     yield at((name,), lambda node: f"{node} == {literal(value)}")
     if isinstance(value, str):
         for end in ENDS:
@@ -66,6 +86,22 @@ def _parts(name: str, value: Any) -> Iterator[str]:
         yield at((name,), lambda node: _ends_of_list(node, value))
     elif isinstance(value, Mapping):
         yield at((name,), lambda node: f"{has_type(node, 'map')} && size({node}) == {len(value)}")
+
+
+def _around(value: Any) -> tuple[str, str] | tuple[()]:
+    """What stands before and behind the secrets in a text; nothing where it is no text, or holds little else."""
+    if not isinstance(value, str) or (shown := redaction.text(value)) == value:
+        return ()
+    head, tail = shown.partition(redaction.MASK)[0], shown.rpartition(redaction.MASK)[2]
+    is_telling = len(head) + len(tail) >= LEAST_AROUND
+    return (head, tail) if is_telling and value.startswith(head) and value.endswith(tail) else ()
+
+
+def _between(node: str, value: str, head: str, tail: str) -> str:
+    return (
+        f"{has_type(node, 'string')} && size({node}) == {len(value)}"
+        f" && {node}.startsWith({literal(head[:400])}) && {node}.endsWith({literal(tail[-400:])})"
+    )
 
 
 def _ends_of_text(node: str, value: str, end: int) -> str:

@@ -8,6 +8,7 @@ from itertools import combinations
 from operator import and_
 from typing import Any
 
+from governance import redaction
 from policies.synthesis.calls import Call, identity
 from policies.synthesis.features import (
     Beyond,
@@ -21,6 +22,7 @@ from policies.synthesis.features import (
     is_simple,
     nodes_at,
     paths_of,
+    tellable,
 )
 from policies.synthesis.literals import Path
 
@@ -164,7 +166,9 @@ class Search:
         for path in paths_of(arguments):
             nodes = nodes_at(arguments, path)
             for feature in features_of(path, nodes):
-                yield from (Predicate(feature, (value,)) for value in feature.read(nodes).values())
+                yield from (
+                    Predicate(feature, (value,)) for value in tellable(feature, nodes).values()
+                )
             if len(nodes) == 1:
                 yield from self._sets(path, nodes[0])
                 yield from self._bounds(path, nodes[0])
@@ -176,7 +180,11 @@ class Search:
     def _sets(self, path: Path, node: Any) -> Iterator[Predicate]:
         """`in [...]` over what failing calls had here, where there are few such values."""
         found = [inner for call in self._failures for inner in nodes_at(call.arguments, path)]
-        values = {identity(inner): inner for inner in found if is_simple(inner)}
+        values = {
+            identity(inner): inner
+            for inner in found
+            if is_simple(inner) and redaction.masked(inner) == inner
+        }
         if is_simple(node) and 1 < len(values) <= SET_LIMIT:
             yield Predicate(Is(path), tuple(sorted(values.values(), key=repr)))
 

@@ -2,6 +2,7 @@
 
 from .asking import ask_model, call_webhook
 from .directives import directives_for
+from .for_pattern import of_pattern
 from .life import apply, decided, reject, roll_back, story, undo
 from .suggestions import suggest_recoveries
 from .templates import disable_template, make_template
@@ -14,6 +15,7 @@ __all__ = [
     "directives_for",
     "disable_template",
     "make_template",
+    "of_pattern",
     "reject",
     "roll_back",
     "story",

@@ -61,13 +61,14 @@ def call_webhook(tenant_id: str, recovery_id: str) -> dict[str, Any]:
         recovery = Recovery.objects.select_related("match__incident", "pattern", "agent").get(
             pk=recovery_id
         )
+        about = calls.said_first(call, _about(recovery))
     params = recovery.params
     try:
         answer = webhooks.send(
             params["url"],
             key=recovery.id,
             type=params.get("event", "recovery.apply"),
-            about=_about(recovery),
+            about=about,
             happened_at=recovery.created_at,
             tenant_id=tenant_id,
             seconds=seconds_of(recovery),

@@ -31,6 +31,13 @@ def begin(key: str) -> OutsideCall:
     return OutsideCall.objects.get(key=key)
 
 
+def said_first(call: OutsideCall, now: dict[str, Any]) -> dict[str, Any]:
+    """What this call says: what it said the first time, whatever has changed since (a name, say); ``now`` where it is new."""
+    OutsideCall.objects.filter(pk=call.pk, said__isnull=True).update(said=now)
+    first: dict[str, Any] = OutsideCall.objects.values_list("said", flat=True).get(pk=call.pk)
+    return first
+
+
 def answered(key: str, answer: dict[str, Any]) -> dict[str, Any]:
     """Keep what was answered; the first answer wins, and is what is returned."""
     OutsideCall.objects.filter(key=key, answered_at=None).update(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -41,13 +41,16 @@ class Grounds:
     results: dict[str, Results]
     occurrences: dict[str, int]
     asks_model: bool
+    # The pattern that each is told as: what was merged into another pattern is of that one.
+    told_as: dict[str, str] = field(default_factory=dict)
     in_force: dict[tuple[str, str], list[Directive]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
     def remember(self, directive: Directive) -> None:
         """A directive that came into force, so that the rest of the batch joins it."""
-        self.in_force[directive.pattern_id, directive.tool].append(directive)
+        pattern = self.told_as.get(directive.pattern_id, directive.pattern_id)
+        self.in_force[pattern, directive.tool].append(directive)
 
     def directive(
         self, pattern_id: str, tool: str, kind: str, params: dict[str, object]
@@ -66,15 +69,19 @@ class Grounds:
 
 def gather(matches: Sequence[PatternMatch]) -> Grounds:
     """Read the grounds for these matches; directives in force stay so until the transaction ends."""
-    pattern_ids = {match.pattern_id for match in matches}
-    templates = {each.pattern_id: each for each in _templates(list(pattern_ids))}
+    told_as = {member: match.pattern_id for match in matches for member in match.pattern.family}
+    own = {match.pattern_id for match in matches}
+    # The pattern's own goes before those of what was merged into it.
+    found = sorted(_templates(list(told_as)), key=lambda each: each.pattern_id in own)
+    templates = {told_as[each.pattern_id]: each for each in found}
     grounds = Grounds(
         templates=templates,
         results=_results(template.id for template in templates.values()),
-        occurrences=_occurrences(pattern_ids),
+        occurrences=_occurrences(told_as),
         asks_model=bool(settings.LLM_URL) and tenants.settings().llm_recoveries,
+        told_as=told_as,
     )
-    for directive in directives.in_force(pattern_ids):
+    for directive in directives.in_force(told_as):
         grounds.remember(directive)
     return grounds
 
@@ -84,8 +91,8 @@ def _templates(pattern_ids: Sequence[str]) -> QuerySet[RecoveryTemplate]:
     return RecoveryTemplate.objects.filter(pattern_id__any=pattern_ids, enabled=True)
 
 
-def _occurrences(pattern_ids: Collection[str]) -> dict[str, int]:
-    """Incidents of each pattern, counted no further than it matters."""
+def _occurrences(told_as: Mapping[str, str]) -> Counter[str]:
+    """Incidents of each pattern and of what was merged into it, counted no further than it matters."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -94,9 +101,12 @@ def _occurrences(pattern_ids: Collection[str]) -> dict[str, int]:
                                                         AND seen.tenant_id = %s LIMIT %s) few)
               FROM unnest(%s::text[]) wanted(id)
             """,
-            [IN_SCOPE, OCCURRENCES_THAT_MATTER, list(pattern_ids)],
+            [IN_SCOPE, OCCURRENCES_THAT_MATTER, list(told_as)],
         )
-        return dict(cursor.fetchall())
+        counted: Counter[str] = Counter()
+        for pattern, count in cursor.fetchall():
+            counted[told_as[pattern]] += count
+        return counted
 
 
 def _results(template_ids: Iterable[str]) -> dict[str, Results]:

@@ -87,3 +87,21 @@ def test_an_outsider_sees_nothing(umbra: Tenant, rita: APIClient, api: Client) -
     address = f"{PATTERNS}/{rita.get(PATTERNS).json()['results'][0]['id']}"
     assert outsider.get(address).status_code == 404
     assert outsider.post(f"{address}/auto-apply", {"on": True, "reason": "mine"}).status_code == 404
+
+
+def test_a_pattern_says_what_sort_of_error_it_is(rita: APIClient) -> None:
+    newest, oldest = rita.get(PATTERNS).json()["results"]
+    assert newest["taxonomy"] == {"retryable": "yes", "mast": "unknown", "owasp": "unknown"}
+    assert oldest["taxonomy"]["retryable"] == "unknown"
+    assert oldest["frames"] == []
+
+
+def test_a_match_is_explained_in_full(rita: APIClient) -> None:
+    book = rita.get(PATTERNS, {"tool": "book"}).json()["results"][0]["id"]
+    listed = rita.get("/api/v1/matches", {"pattern": book}).json()["results"]
+    assert [match["is_new"] for match in listed] == [False, True]
+    again = rita.get(f"/api/v1/matches/{listed[0]['id']}").json()
+    assert "words_agreed" not in listed[0]["why"]
+    assert again["why"]["words_agreed"] == ["flight", "is", "full"]
+    assert again["why"]["placeholders"] == {"<id>": 1}
+    assert rita.get("/api/v1/matches/mat_none").status_code == 404

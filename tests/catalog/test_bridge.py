@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from catalog import bridge
+from catalog import bridge, services
 from catalog.models import Pattern, PatternMatch
-from catalog.services import matching
-from governance.actors import LOOP
+from catalog.services import matching, recognition
+from governance.actors import LOOP, Actor
 from governance.ids import new_id
 from governance.loop.bridges import GoOn, Outcome, Stop, Work
 from governance.models import Tenant
@@ -61,6 +61,22 @@ def test_a_known_failure_says_how_sure_and_how_often(acme: Tenant) -> None:
     assert outcome.failure_state == ""
 
 
+def test_nothing_comes_of_what_a_person_silenced_until_it_is_heeded(acme: Tenant) -> None:
+    land(failure("flight HAT101 is full"))
+    pattern = Pattern.objects.get()
+    anna = Actor("user", "7", "Anna")
+    services.silence(pattern, how="expected", actor=anna, reason="Flights are full in summer.")
+    [outcome] = land(silenced := failure("flight HAT102 is full"))
+    assert isinstance(outcome, Stop)
+    assert (outcome.failure_state, outcome.facts["pattern_id"]) == ("match_silenced", pattern.id)
+    assert outcome.headline.startswith("A person said that this is expected: nothing comes of it.")
+
+    services.heed(pattern, actor=anna, reason="Not in winter.")
+    # Its stage run again, as a person can.
+    [outcome] = land(silenced)
+    assert isinstance(outcome, GoOn)
+
+
 def test_a_weak_match_goes_on_and_says_that_it_is_weak(acme: Tenant) -> None:
     land(failure("gift card balance is not enough"))
     [outcome] = land(failure("gift card balance is not enough", tool="book"))
@@ -101,6 +117,7 @@ def test_occurrences_are_counted_no_further_than_it_costs(
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matching, "SEEN_MOST", 3)
+    monkeypatch.setattr(recognition, "SEEN_MOST", 3)
     monkeypatch.setattr(bridge, "SEEN_MOST", 3)
     land(*failures(["the server went away"] * 4))
     [outcome] = land(failure("the server went away"))
@@ -130,7 +147,8 @@ def test_new_failures_take_no_query_each(
     acme: Tenant, django_assert_max_num_queries: Callable[[int], Any]
 ) -> None:
     incidents = failures([f"{chr(97 + n) * 5} is wrong with {chr(97 + n) * 4}" for n in range(20)])
-    with django_assert_max_num_queries(9):
+    # Patterns, their signatures, the keys of the index and the matches are a statement each.
+    with django_assert_max_num_queries(10):
         land(*incidents)
     assert Pattern.objects.count() == 20
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from catalog import services
 from catalog.models import Pattern, PatternMatch
-from catalog.services import NothingToMatch, match_incident, match_incidents, matching
+from catalog.services import NothingToMatch, match_incident, match_incidents, recognition
 from governance.actors import COMMAND, Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import LedgerEntry, Tenant
@@ -51,7 +51,7 @@ def test_a_novel_incident_opens_a_new_pattern(acme: Tenant) -> None:
         "sql_query",
         64,
     )
-    assert match.why == {"nearest": None, "occurrence": 1}
+    assert match.why == {"nearest": None, "placeholders": {"<id>": 1}, "occurrence": 1}
 
 
 def test_the_same_failure_with_another_value_is_strong(acme: Tenant) -> None:
@@ -91,6 +91,39 @@ def test_what_is_below_weak_says_what_came_nearest(acme: Tenant) -> None:
     assert second.why["nearest"]["words_only_here"] == ["closed"]
 
 
+def test_why_is_told_in_lines_and_in_full(acme: Tenant) -> None:
+    match_incident(failure("gift card balance is not enough", tool="pay"))
+    joined = match_incident(failure("gift card balance is not enough", tool="book"))
+    again = match_incident(failure("gift card balance is not enough", tool="book"))
+    novel = match_incident(failure("gift card amount is not enough", tool="book"))
+
+    assert services.told(joined)["words that agree"] == "gift card balance is not enough"
+    assert services.told(novel) == {
+        "words that agree": "gift card is not enough",
+        "words only here": "amount",
+        "words only there": "balance",
+        "nearest other": f"{joined.pattern_id} ({100 * novel.confidence:.0f} %)",
+    }
+    # A signature that was known is stored shortly, and explained when somebody asks.
+    assert "words_agreed" not in again.why
+    full = services.explained(again)
+    assert full["words_agreed"] == ["gift", "card", "balance", "is", "not", "enough"]
+    assert (full["same_tool"], full["similarity"]) == (False, 0.8)
+    assert services.explained(novel) == novel.why
+
+
+def test_a_match_names_the_pattern_that_came_next(acme: Tenant) -> None:
+    first = match_incident(failure("gift card balance is not enough", tool="pay"))
+    match_incident(failure("gift card amount is not enough", tool="pay"))
+    joined = match_incident(failure("gift card balance is not enough", tool="book"))
+    assert joined.pattern_id == first.pattern_id
+    other = joined.why["nearest_other"]
+    assert (other["pattern_id"] != first.pattern_id, other["similarity"] < 0.6) == (True, True)
+    # Also for whoever comes with the same signature later.
+    again = match_incident(failure("gift card balance is not enough", tool="book"))
+    assert services.explained(again)["nearest_other"] == other
+
+
 @pytest.mark.parametrize(
     ("strong_above", "weak_from", "band"),
     [(0.75, 0.50, "strong"), (0.85, 0.60, "weak"), (0.95, 0.81, "novel")],
@@ -113,12 +146,12 @@ def test_of_two_equally_like_the_older_is_joined(acme: Tenant) -> None:
     assert match_incident(failure("gift card balance is not enough", tool="three")).pattern == older
 
 
-def test_only_the_newest_patterns_are_compared(
+def test_only_the_newest_patterns_under_a_key_are_compared(
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "CANDIDATES", 1)
+    monkeypatch.setattr(recognition, "MOST_PER_KEY", 1)
     match_incident(failure("gift card balance is not enough", tool="one"))
-    match_incident(failure("the server went away"))
+    match_incident(failure("gift card balance is not enough", error_type="Another"))
     assert match_incident(failure("gift card balance is not enough", tool="two")).is_new
 
 

@@ -1,18 +1,13 @@
 """What of a failure stays the same when it happens again."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.signature import (
-    HEAD_WORDS,
-    MAX_TOKENS,
-    MAX_WORD_CHARS,
-    TAIL_WORDS,
-    mask,
-    signature,
-    signature_of,
-)
+from catalog.rules.masking import HEAD_WORDS, MAX_WORD_CHARS, TAIL_WORDS, mask
+from catalog.rules.signature import MAX_WORDS, signature, signature_of
 
 
 @pytest.mark.parametrize(
@@ -136,7 +131,7 @@ def test_a_megabyte_of_hostile_text_is_cut_to_size(message: str):
     made = signature("E", "t", message)
     # A placeholder may be longer than the value it stands for, but never more than six times.
     assert len(made.template) <= 6 * (HEAD_WORDS + TAIL_WORDS + 1) * (MAX_WORD_CHARS + 1)
-    assert len(made.tokens) <= MAX_TOKENS
+    assert len(made.shape) <= MAX_WORDS
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # shared machines stall
@@ -151,3 +146,69 @@ def test_any_text_gives_a_stable_storable_signature(text: str):
 
 def test_half_characters_are_replaced():
     assert mask("bad \ud800 name") == "bad \ufffd name"
+
+
+HOSTILE = {
+    "900 kB of words": "word " * 180_000,
+    "one token a million times": "token " * 1_000_000,
+    "one word": "a" * 900_000,
+    "binary": bytes(range(256)).decode("latin-1") * 3_500,
+    "right to left": "\u202e\u0634\u0644 \u0641\u064a 17 " * 90_000,
+    "emoji": "\U0001f4a5\u200d\U0001f525 17 " * 100_000,
+    "a trace of ten thousand lines": "Traceback (most recent call last):\n"
+    + '  File "/a/b.py", line 3, in f\n    g(x)\n' * 5_000
+    + "E: gone",
+    "frames of ten thousand functions": "boom\n"
+    + "".join(f"    at f{n} (/a/b.js:1:2)\n" for n in range(10_000)),
+    "open brackets": "(" * 900_000,
+    "caused by": "(caused by " * 80_000,
+    "keys": "a=" * 450_000,
+    "dots": "a." * 450_000,
+    "hashes": "#1 0x1 in f\n" * 75_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_twice_the_hostile_text_costs_about_twice(text: str):
+    """Linear: measured as the least of several, of half the text and of all of it."""
+
+    def cost(said: str) -> float:
+        took = []
+        for _ in range(3):
+            began = time.process_time()
+            signature("E", "t", said)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    half, whole = cost(text[: len(text) // 2]), cost(text)
+    # Quadratic would be four times; a millisecond is noise.
+    assert whole < 3 * half + 0.02
+    assert whole < 2.0
+    assert signature("E", "t", text) == signature("E", "t", text)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("\u0641\u0634\u0644 17 \u0645\u0631\u0629", "\u0641\u0634\u0644 99 \u0645\u0631\u0629"),
+        ("\U0001f4a5 after 17 ms", "\U0001f4a5 after 99 ms"),
+        ("\u63a5\u7d9a 17 \u5931\u6557", "\u63a5\u7d9a 99 \u5931\u6557"),
+    ],
+    ids=["right to left", "emoji", "without blanks"],
+)
+def test_values_are_found_in_every_script(first: str, second: str):
+    assert signature("E", "t", first).hash == signature("E", "t", second).hash
+
+
+def test_unlike_words_of_another_script_are_another_failure():
+    opened = signature(
+        "E",
+        "t",
+        "\u0627\u0644\u062c\u0644\u0633\u0629 \u0645\u0641\u062a\u0648\u062d\u0629 \u0644\u0644\u0645\u0633\u062a\u062e\u062f\u0645",
+    )
+    closed = signature(
+        "E",
+        "t",
+        "\u0627\u0644\u062c\u0644\u0633\u0629 \u0645\u063a\u0644\u0642\u0629 \u0644\u0644\u0645\u0633\u062a\u062e\u062f\u0645",
+    )
+    assert opened.hash != closed.hash

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.bench import loops, place, race, rivals, scene
+from config.bench import guards, loops, place, race, rivals, scene
+from config.bench.environments import CannotRun
 from config.bench.programs.rows import STAGES, rows_of
 from governance.models import Tenant
 
@@ -60,7 +61,7 @@ def test_a_rival_writes_as_many_rows_of_effect_as_the_product(name, bench, obser
         pytest.skip("DBOS is not installed: `make bench` does that")
     try:
         racer = loops.RIVALS[name](ROWS)
-    except rivals.CannotRun as why:
+    except CannotRun as why:
         pytest.skip(str(why))
 
     # A warm lap first: a program must stop when it is told to, and go on in the next.
@@ -70,3 +71,30 @@ def test_a_rival_writes_as_many_rows_of_effect_as_the_product(name, bench, obser
     assert (effects["effect"], effects["event"], effects["entry"]) == (5 * LOOPS,) * 3
     assert lap.transactions >= 5 * LOOPS
     assert len(lap.spans_ms) == LOOPS
+
+
+def test_the_guard_and_the_library_say_the_same_of_the_same_policies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guards, "STORED", (50, 200))
+    monkeypatch.setattr(guards, "ENGINES", {})
+    monkeypatch.setattr(guards, "ROUNDS", 1)
+    monkeypatch.setattr(guards, "CALLS", 3)
+    found = guards.measure(lambda line: None)
+    assert found["ratios"].keys() == guards.WANTED.keys()
+    assert all(figure > 0 for figure in found["p50_us"].values())
+
+
+@pytest.mark.parametrize(
+    ("ratios", "missed"),
+    [
+        ({"to_library": 2.9, "growth": 1.4, "to_all": 21.0, "cedarpy": 9.0}, []),
+        ({"to_library": 3.1, "growth": 1.4, "to_all": 21.0}, ["to_library"]),
+        ({"to_library": 2.9, "growth": 1.6, "to_all": 19.0}, ["growth", "to_all"]),
+        ({"to_library": None, "growth": 1.0, "to_all": 21.0}, ["to_library"]),
+    ],
+)
+def test_a_ratio_that_is_not_reached_is_named(
+    ratios: dict[str, float | None], missed: list[str]
+) -> None:
+    assert guards.failed(ratios) == missed

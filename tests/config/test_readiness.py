@@ -28,7 +28,8 @@ from governance.readiness import Check, Mark
 from governance.signing.notes import origin_of
 from governance.signing.signer import Question, Signer, make_key
 from policies import conditions
-from policies.models import Decision, Policy, PolicySet
+from policies.models import Decision, Policy
+from policies.services import policy_set
 from tests import factories
 
 from .breaking import become, become_superuser, execute, superuser
@@ -38,7 +39,7 @@ QUESTION = {
     "run_id": "run-1",
     "action": {"kind": "tool_call", "tool": "sql_query", "arguments": {}},
 }
-# Broken by a server of their own, in test_fail_modes.
+# Broken on a server of its own, in tests/failmodes/test_deploying.py.
 ELSEWHERE = {"fsync"}
 
 
@@ -128,8 +129,8 @@ def secret(change: Callable[[Path], object]) -> Callable[[Place], None]:
 
 def a_broken_condition(place: Place) -> None:
     with tenant_scope(place.tenant.id):
-        Policy.objects.create(name="odd", state="active", condition="action.tool ==")
-        PolicySet.objects.create()
+        odd = Policy.objects.create(name="odd", state="active", condition="action.tool ==")
+        policy_set.bump([odd])
 
 
 def the_whole_language(place: Place) -> None:

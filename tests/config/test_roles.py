@@ -13,9 +13,11 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import HttpResponseBase
 from django.test import Client
+from django.utils.html import escape
 from rest_framework.test import APIClient
 
-from catalog.models import Pattern
+from catalog.models import Pattern, PatternMatch, Teaching
+from catalog.services import rename
 from config.doors import Door, doors
 from config.roles import page, unopened
 from governance import checkpoints
@@ -26,7 +28,7 @@ from governance.loop.verbs import set_switch
 from governance.models import Agent, Bypass, Checkpoint, LedgerEntry, Role, Tenant, User
 from governance.modes import bypassing
 from incidents.models import Incident
-from policies.models import Decision, Policy, Prevention, Regret
+from policies.models import Decision, Policy, PolicySnapshot, Prevention, Regret
 from recovery.models import Recovery, RecoveryTemplate
 from recovery.services import make_template
 from routing.models import Adjustment
@@ -44,12 +46,15 @@ RECORDS: dict[str, type[Model]] = {
     "guard": Decision,
     "incidents": Incident,
     "ledger": LedgerEntry,
+    "matches": PatternMatch,
     "patterns": Pattern,
     "policies": Policy,
+    "policy-sets": PolicySnapshot,
     "preventions": Prevention,
     "recoveries": Recovery,
     "recovery-templates": RecoveryTemplate,
     "regrets": Regret,
+    "teachings": Teaching,
 }
 CHECK = {"check": "Read the schema first."}
 WORDS = {
@@ -59,6 +64,18 @@ WORDS = {
     "mode": "degraded",
     "to": "off",
     "what": "dashboard",
+    "verb": "freeze",
+    "verdict": "right",
+    "project": "1",
+}
+NAMED_RECORDS = {
+    "incident": Incident,
+    "incident_id": Incident,
+    "bypass_id": Bypass,
+    "checkpoint_id": Checkpoint,
+    "policy_id": Policy,
+    "pattern_id": Pattern,
+    "patternmatch_id": PatternMatch,
 }
 
 
@@ -109,6 +126,7 @@ def record_of(acme: Tenant) -> Callable[[type[Model]], str]:
         make_template(
             failure, name="t", kind="pre_check", params=CHECK, declared_confidence=0.7, actor=LOOP
         )
+        rename(failure, "Renamed", actor=Actor("user", "0"))
         bypassing.ask(minutes=5, actor=Actor("user", "0"), reason="for the record")
         set_switch("loop", on=True, actor=LOOP, reason="for the record")
         checkpoints.ask("simulate_routing", subject="x", title="?", shown={}, requested_by=LOOP)
@@ -143,12 +161,8 @@ def ask(door: Door, who: Caller, record_of: Callable[[type[Model]], str]) -> Htt
 def _named(door: Door, name: str, record_of: Callable[[type[Model]], str]) -> str:
     if name in WORDS:
         return WORDS[name]
-    if name in ("incident", "incident_id"):
-        return record_of(Incident)
-    if name == "bypass_id":
-        return record_of(Bypass)
-    if name == "checkpoint_id":
-        return record_of(Checkpoint)
+    if name in NAMED_RECORDS:
+        return record_of(NAMED_RECORDS[name])
     if door.kind == "admin":
         app, model = door.address.split("/")[2:4]
         return record_of(
@@ -220,3 +234,24 @@ def test_a_service_account_decides_nothing() -> None:
         "report harm",
         "act as an agent",
     }
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_every_member_reads_who_may_do_what(client: Client, acme: Tenant, role: str) -> None:
+    """The console's page is the matrix too: each right with its words, and a mark for each who has it."""
+    client.force_login(factories.member(acme, "vera", role))
+    html = client.get("/console/roles").content.decode()
+    rights = [right for right in MATRIX if not right.public]
+    marks = 0
+    for right in rights:
+        row = html.partition(
+            f'<tr><th scope="row">{escape(right.name)}<small>{escape(right.covers)}</small>'
+        )[2]
+        cells = row.partition("</tr>")[0].split("<td")[1:]
+        has = [right.agents, *(right.belongs_to(each) for each in Role), right.server]
+        assert ['aria-label="yes"' in cell for cell in cells] == has, right.name
+        own = [place for place, cell in enumerate(cells) if 'class="own"' in cell]
+        assert own == [1 + Role.values.index(role)]
+        marks += sum(has)
+    assert html.count('aria-label="yes"') == marks
+    assert f"You are <strong>{role}</strong>" in html

@@ -12,12 +12,15 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from servestatic import ServeStatic
 
+from config import described
 from config.statics import with_static
 
 
 @pytest.fixture
 def schema(client: Client) -> dict[str, Any]:
     GENERATOR_STATS.reset()
+    described.description.cache_clear()
+    described._written.clear()
     answer = client.get("/api/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
     assert answer.status_code == 200
     found: dict[str, Any] = json.loads(answer.content)
@@ -28,6 +31,14 @@ def test_the_description_is_valid_and_complete(db: None, schema: dict[str, Any])
     assert schema["openapi"].startswith("3.1")
     OpenAPIV31SpecValidator(schema).validate()
     assert not GENERATOR_STATS
+
+
+def test_it_is_made_once_for_everybody(db: None, schema: dict[str, Any], client: Client) -> None:
+    made = described.description.cache_info().misses
+    for form in ("application/vnd.oai.openapi+json", "application/yaml", "application/json"):
+        answer = client.get("/api/schema/?lang=de&version=9", headers={"Accept": form})
+        assert (answer.status_code, answer["Content-Type"]) == (200, form)
+    assert described.description.cache_info().misses == made
 
 
 def test_the_contract_is_in_it(db: None, schema: dict[str, Any]) -> None:

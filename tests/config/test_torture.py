@@ -20,6 +20,7 @@ from config.torture.figures import Figures
 from config.torture.invariants import LATE, NEVER, SURVIVED, UNCLAIMED, Violation, ask
 from config.torture.outside import Arrival
 from config.torture.run import torture
+from config.torture.settling import Settling
 from governance import checkpoints, ledger
 from governance.actors import LOOP, Actor
 from governance.database.tenancy import tenant_scope
@@ -414,6 +415,21 @@ def test_whatever_must_be_zero_and_is_not_fails_the_torture(name: str) -> None:
     assert figures.ok
     setattr(figures, name, 1)
     assert not figures.ok
+
+
+def test_a_loop_has_fifteen_seconds_from_the_last_fault_or_its_own_beginning() -> None:
+    settling = Settling(began=100.0)
+    settling.look({"held", "quick"}, 101.0)
+    settling.look({"held", "begun"}, 114.9)
+    assert settling.late == set()
+    settling.look({"held", "begun"}, 115.1)
+    assert settling.late == {"held"}
+    settling.look({"begun"}, 129.8)
+    settling.look({"quick"}, 129.9)
+    settling.look({"begun", "quick"}, 131.0)
+    assert settling.late == {"held"}
+    settling.look({"begun", "quick"}, 145.0)
+    assert settling.late == {"held", "quick"}
 
 
 def test_a_row_that_no_answer_told_of_counts_as_duplicated() -> None:

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from config import embedded
+from config.checks.ledger import MAY_WAIT_SECONDS
 
 from .outside import DRIPPING, JUNK
 from .product import Product, until
@@ -65,6 +66,27 @@ def postgresql_locked(product: Product) -> Iterator[None]:
 def postgresql_read_only(product: Product) -> Iterator[None]:
     with _system(product, "default_transaction_read_only", "on"):
         yield
+
+
+@contextmanager
+def fsync_off(product: Product) -> Iterator[None]:
+    with _system(product, "fsync", "off"):
+        yield
+
+
+@contextmanager
+def unmigrated(product: Product) -> Iterator[None]:
+    """The database is one migration behind this code."""
+    [[*row]] = product.ask(
+        "DELETE FROM django_migrations WHERE id = (SELECT max(id) FROM django_migrations"
+        " WHERE app = 'governance') RETURNING id, app, name, applied"
+    )
+    try:
+        yield
+    finally:
+        product.ask(
+            "INSERT INTO django_migrations (id, app, name, applied) VALUES (%s, %s, %s, %s)", *row
+        )
 
 
 @contextmanager
@@ -143,6 +165,41 @@ def sweeper_down(product: Product) -> Iterator[None]:
 
 
 @contextmanager
+def beat_down(product: Product) -> Iterator[None]:
+    """The clock is gone; the worker that does what it sends is there."""
+    if "redis" not in product.ports:
+        pytest.skip("there is no redis-server on this machine")
+    product.start("worker")
+    product.start("beat")
+    until(lambda: product.ask(_TIMERS), 60)
+    # A new timer begins with waiting a minute: let it be one that was there an hour ago.
+    product.ask("UPDATE django_celery_beat_periodictask SET last_run_at = now() - interval '1 h'")
+    product.ask("UPDATE django_celery_beat_periodictasks SET last_update = now()")
+    try:
+        until(lambda: "beat" not in product.warnings(), 60)
+        product.stop("beat")
+        # Its promise holds for three minutes more: let that be over, and what it had sent be done.
+        until(lambda: _has_broken_its_promise(product), 20)
+        yield
+    finally:
+        product.stop("worker")
+
+
+@contextmanager
+def signer_down(product: Product) -> Iterator[None]:
+    """It has signed, is gone, and there is more to sign; what a check waits for is not hurried."""
+    until(lambda: list((product.directory / "ledger").glob("*/checkpoint")), 30)
+    product.stop("signer")
+    try:
+        for on in (True, False):
+            product.stop_agents(on=on)
+        until(lambda: product.ask(_UNSIGNED, MAY_WAIT_SECONDS), MAY_WAIT_SECONDS + 15)
+        yield
+    finally:
+        product.start("signer")
+
+
+@contextmanager
 def clocks_apart(product: Product) -> Iterator[None]:
     """A web process whose clock is a minute ahead."""
     faketime = shutil.which("faketime")
@@ -170,6 +227,8 @@ BREAKS: dict[str, Broken] = {
     "model_junk": model(JUNK),
     "receiver_down": receiver_down,
     "sweeper_down": sweeper_down,
+    "beat_down": beat_down,
+    "signer_down": signer_down,
     "clocks_apart": clocks_apart,
 }
 
@@ -186,6 +245,17 @@ def _system(product: Product, name: str, value: str) -> Iterator[None]:
             outside.execute("SET default_transaction_read_only = off")
             outside.execute(f"ALTER SYSTEM RESET {name}")
             outside.execute("SELECT pg_reload_conf()")
+
+
+_TIMERS = "SELECT 1 FROM django_celery_beat_periodictask WHERE name = 'expire checkpoints'"
+_UNSIGNED = "SELECT 1 FROM antibody_ledgers_to_sign() WHERE waiting_seconds > %s"
+
+
+def _has_broken_its_promise(product: Product) -> bool:
+    product.ask(
+        "UPDATE governance_heartbeat SET promised_until = clock_timestamp() WHERE kind = 'beat'"
+    )
+    return "beat" in product.warnings()
 
 
 def _family(postmaster: int) -> list[int]:

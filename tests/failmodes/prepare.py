@@ -26,10 +26,10 @@ def main() -> None:
     tenant = tenants.make_tenant("acme", llm_recoveries=True)
     agent, person = agent_token(tenant, "scout"), person_token(tenant, "rita", "operator")
     with tenant_scope(tenant.id):
-        Policy.objects.create(
+        refusing = Policy.objects.create(
             name="no", state="active", tool="forbidden", condition='action.tool == "forbidden"'
         )
-        policy_set.bump()
+        policy_set.bump([refusing])
     rita = User.objects.get(username="rita")
     session = SessionStore()
     session["_auth_user_id"] = str(rita.pk)

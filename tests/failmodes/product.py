@@ -30,6 +30,15 @@ from .proxy import Proxy
 ROOT = Path(__file__).resolve().parent.parent.parent
 STARTS_WITHIN = 60.0
 PREPARE = ROOT / "tests" / "failmodes" / "prepare.py"
+# What listens at no port.
+COMMANDS: dict[str, list[str]] = {
+    "sweeper": ["manage.py", "sweep"],
+    "signer": ["manage.py", "sign_ledger"],
+    "beat": ["-m", "celery", "-A", "config", "beat", "--pidfile", ""],
+    "worker": ["-m", "celery", "-A", "config", "worker", "--concurrency", "1"],
+}
+# How many of them the web called "many" has.
+WORKERS = 2
 # Of the caller: they would lead our processes to his database, broker or secrets.
 NOT_OURS = ("ANTIBODY_", "DATABASE_", "DJANGO_", "REDIS_URL", "SECRET_KEY", "PORT", "DEBUG", "LLM_")
 
@@ -75,8 +84,8 @@ class Product:
         os.killpg(self.running[name].pid, number)
 
     def _command(self, name: str) -> list[str]:
-        if name == "sweeper":
-            return [sys.executable, "manage.py", "sweep"]
+        if name in COMMANDS:
+            return [sys.executable, *COMMANDS[name]]
         port = str(self.ports.setdefault(name, free_port()))
         if name == "redis":
             keeps_nothing = ["--save", "", "--appendonly", "no", "--dir", str(self.directory)]
@@ -84,7 +93,8 @@ class Product:
         if name == "streams":
             command = [sys.executable, "-m", "uvicorn", "config.asgi:application"]
             return [*command, "--port", port, "--log-level", "warning"]
-        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--workers", "1"]
+        workers = str(WORKERS if name == "many" else 1)
+        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--workers", workers]
         return [*command, "--threads", "8", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
 
     def _answers(self, name: str) -> bool:
@@ -130,6 +140,19 @@ class Product:
             cursor = connection.execute(sql, named or params)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def warnings(self) -> list[str]:
+        """What a fresh look warns of; there is a new one every other second."""
+        found: list[str] = httpx.get(self.url("/readyz?fresh"), timeout=10).json()["warnings"]
+        return found
+
+    def stop_agents(self, *, on: bool) -> None:
+        """A person stops an agent that has nothing to do, or lets it go on: an entry of the ledger."""
+        said = {"agent_id": "idle", "on": on, "reason": "A try."}
+        bearer = {"Authorization": f"Bearer {self.cast['person']}"}
+        httpx.post(
+            self.url("/api/v1/ops/agent-stop"), json=said, headers=bearer, timeout=10
+        ).raise_for_status()
+
     def superuser(self) -> psycopg.Connection[Any]:
         dsn = admin_dsn({}, self.directory)
         assert dsn is not None
@@ -158,6 +181,7 @@ def running() -> Iterator[Product]:
             product.start("redis")
         product.cast = _prepared(product)
         product.start("sweeper")
+        product.start("signer")
         product.start("web", product.through_the_proxy)
         product.start("streams")
         yield product

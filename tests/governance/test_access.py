@@ -88,7 +88,8 @@ def concrete(address: str) -> str:
     """An address in which every variable is some text."""
     import re
 
-    plain = re.sub(r"\(\?P<\w+>[^)]*\)", "x", address.replace("^", "").replace("$", ""))
+    numbered = address.replace("(?P<project>[0-9]+)", "1")
+    plain = re.sub(r"\(\?P<\w+>[^)]*\)", "x", numbered.replace("^", "").replace("$", ""))
     plain = re.sub(r"\\\.\(\?P<format>.*", "", plain)
     return plain.replace("/?", "").replace("\\Z", "").replace("\\", "")
 

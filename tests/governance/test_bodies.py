@@ -12,7 +12,7 @@ from rest_framework.test import APIRequestFactory
 
 from governance.access.bodies import validated
 from governance.access.parsers import StrictJSONParser
-from incidents.api import ReportSerializer
+from incidents.api.incidents import ReportSerializer
 
 REPORT = {"agent_id": "scout", "error_type": "TimeoutError", "message": "no answer"}
 

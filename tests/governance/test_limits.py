@@ -32,13 +32,6 @@ Api = Callable[..., APIClient]
 FEW = Limit("address", 20)
 
 
-@pytest.fixture(autouse=True)
-def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer than a server would be waited for."""
-    if "no_longer" not in request.node.name:
-        monkeypatch.setattr(limits, "WAIT_SECONDS", 10.0)
-
-
 def passes(allowances: Allowances, caller: Caller, times: int) -> int:
     """How many of so many requests were let through."""
     return sum(not allowances.spend([caller])[0].wait for _ in range(times))
@@ -113,7 +106,10 @@ def test_where_the_database_is_away_nobody_is_refused(monkeypatch: pytest.Monkey
     assert passes(allowances, Caller(FEW, "10.0.0.6"), 30) == 30
 
 
-def test_the_lock_of_a_bucket_is_waited_for_no_longer_than_a_moment() -> None:
+def test_the_lock_of_a_bucket_is_waited_for_no_longer_than_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WAIT_SECONDS", 0.1)
     caller = Caller(FEW, "10.0.0.7")
     passes(Allowances(), caller, 1)
     held, done = threading.Event(), threading.Event()

@@ -73,6 +73,15 @@ def test_a_field_of_a_form_has_a_limit(member: Client) -> None:
     assert f"reason: at most {LONGEST_FIELD}" in answer.content.decode()
 
 
+def test_a_field_of_no_name_is_no_field(member: Client) -> None:
+    """Django's admin asks the model for it, and fails."""
+    page = "/admin/routing/freeze/frz_none/change/"
+    assert member.post(page, {"_to_field": ""}).status_code == 400
+    assert member.post(f"{page}?_to_field=", {}).status_code == 400
+    assert member.get(f"{page}?_to_field=").status_code == 400
+    assert member.post(page, {}).status_code == 403
+
+
 def test_a_form_over_the_limit_is_413(member: Client) -> None:
     answer = member.post("/console/switches/loop/off", {"reason": "x" * (MOST_BYTES + 1)})
     assert answer.status_code == 413

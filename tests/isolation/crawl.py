@@ -131,6 +131,7 @@ class Crawl:
 
     def _ask(self, request: Request) -> Answer:
         body, kind = request.payload
+        stay_ready()
         # Only the sign-in is kept: Django's messages would carry what was asked before into this answer.
         self.client.cookies = SimpleCookie(self._cookies)
         with transaction.atomic():
@@ -160,7 +161,7 @@ class Crawl:
         if answer.wrote and not self._runs_the_server(request):
             self._find("write", request, answer.wrote)
         if answer.status >= 500:
-            self._find("error", request, answer.text[:300])
+            self._find("error", request, answer.text[-400:])
         self.result.own |= self.world.acme.words.found_in(text)
 
     def _may_see(self, request: Request) -> set[str]:
@@ -281,7 +282,6 @@ def crawl(
     seven = {name: Crawl(world, name, result) for name in PRINCIPALS}
     for surface in surfaces:
         for number, sent in enumerate(islice(SURFACES[surface](world, form), None, None, every)):
-            stay_ready()
             for name, one in seven.items():
                 if not form.is_full and name != FURTHEST[number % len(FURTHEST)]:
                     one.send(sent[:1])

@@ -43,7 +43,16 @@ AS_THEY_MUST_BE: dict[str, dict[str, Callable[[Words], Any]]] = {
         "confirmed_at": lambda words: timezone.now(),
         "ends_at": lambda words: timezone.now() + timedelta(minutes=30),
     },
+    # A pattern that stands for itself: what is merged into another is told with that one.
+    "catalog.Pattern": {"root": lambda words: None, "members": lambda words: []},
+    "catalog.Teaching": {
+        "kind": lambda words: "renamed",
+        "facts": lambda words: {"before": {"name": words()}, "after": {"name": words()}},
+    },
     "policies.Decision": {"policies": _told, "would_block": _told},
+    # Real ones are written by the guard alone: the database asks for the whole contract.
+    "policies.Prevention": {"simulated": lambda words: True, "similarity": lambda words: 0.7},
+    "policies.Regret": {"type": lambda words: "caused_incident"},
 }
 # Tables of which one row is all there may be, or whose rows must be what the verbs write: the verbs filled them.
 VERBS_FILLED = {
@@ -53,6 +62,8 @@ VERBS_FILLED = {
     "governance.LedgerPayload",
     "governance.Settings",
     "policies.PolicySet",
+    "policies.PolicySetNode",
+    "policies.PolicySnapshot",
 }
 
 # Columns of text that hold nothing which anybody wrote.
@@ -63,6 +74,9 @@ NO_FREE_TEXT = {
     "governance.LedgerEntry.actor": "a kind and a number",
     "governance.LedgerEntry.gesture": "an id",
     "governance.Settings.checkpoints_off": "words of ours",
+    "policies.PolicySet.root": "a hash",
+    "policies.PolicySetNode.hash": "a hash",
+    "policies.PolicySnapshot.hash": "a hash",
     "governance.Settings.checkpoints_advisory": "words of ours",
 }
 

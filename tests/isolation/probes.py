@@ -90,6 +90,8 @@ def own_value(name: str, allowed: str, side: Side, label: str = "") -> str:
     """What a part of an address, a field or a question of this name is for one's own records."""
     if re.fullmatch(r"\w+(\|\w+)+", allowed):
         return allowed.partition("|")[0]
+    if allowed == "[0-9]+":
+        return "1"  # a project of Sentry's, which names nothing
     if name == "stage":
         return Stage.PATTERN_MATCHED.value
     if model := label or _model_named(name):
@@ -102,6 +104,8 @@ def own_value(name: str, allowed: str, side: Side, label: str = "") -> str:
 
 def is_id(name: str, allowed: str, label: str = "") -> bool:
     """Whether a part of an address names a record."""
+    if allowed == "[0-9]+":
+        return False
     return bool(label or _model_named(name)) or (name != "stage" and "|" not in allowed)
 
 

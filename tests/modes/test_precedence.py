@@ -18,7 +18,7 @@ from policies.models import Decision, Policy, Prevention, WouldBlock
 from policies.rules import STRENGTH, Word, last_word
 from policies.services import calls, evidence, guard, ruleset
 from policies.services.calls import Stored
-from policies.services.prevention import rates
+from policies.services.rates import of_tenant
 from routing.rules import KPI_MIN_OUTCOMES
 from routing.services.kpi import success_rate
 
@@ -179,7 +179,7 @@ def test_what_a_bypass_let_through_is_no_good_call_to_draft_by(
         bypassed(ada, abel)
     decision = Decision.objects.get(pk=ask().decision_id)
     guard.report_outcome(decision, ok=True, actor=factories.SCOUT)
-    assert len(Stored().successes("sql_query")) == (0 if is_bypassed else 1)
+    assert len(Stored().good("sql_query")) == (0 if is_bypassed else 1)
 
 
 @pytest.mark.parametrize("is_bypassed", [False, True])
@@ -197,7 +197,7 @@ def test_a_failure_that_a_bypass_let_through_was_not_failed_to_prevent(
     )
     assert incident is not None
     PatternMatch.objects.create(incident=incident, pattern=kind, confidence=0.95, band="strong")
-    assert rates(timezone.now()).incidents == (0 if is_bypassed else 1)
+    assert of_tenant(timezone.now()).incidents == (0 if is_bypassed else 1)
 
 
 @pytest.mark.parametrize("is_bypassed", [False, True])

@@ -19,7 +19,7 @@ def policy(name: str = "no misspelt columns", **fields: Any) -> Policy:
     """A policy in force, as the guard finds it; how it came there is another test's affair."""
     fields = {"state": "active", "tool": "sql_query", "condition": CONDITION, **fields}
     made = Policy.objects.create(name=name, **fields)
-    policy_set.bump()
+    policy_set.bump([made])
     return made
 
 

@@ -135,8 +135,17 @@ def decision(
 
 def succeed(arguments: dict[str, Any], **details: Any) -> Decision:
     """A call that went well."""
-    made = decision(arguments, **details)
-    Outcome.objects.create(decision=made, agent=made.agent, tool=made.tool, ok=True)
+    return reported(decision(arguments, **details), ok=True)
+
+
+def run(name: str) -> Run:
+    """One run of the agent."""
+    return Run.objects.get_or_create(agent=factories.agent(), name=name)[0]
+
+
+def reported(made: Decision, *, ok: bool) -> Decision:
+    """How a call went, as its agent told it."""
+    Outcome.objects.create(decision=made, agent=made.agent, tool=made.tool, ok=ok)
     return made
 
 

@@ -14,6 +14,7 @@ from governance.actors import Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import Account, Checkpoint, Settings, Tenant
 from incidents.models import Incident
+from policies.api import guard_examples
 from policies.models import Decision, Outcome, Prevention, TimelineView
 from tests import factories
 
@@ -84,6 +85,7 @@ def test_an_agent_asks_and_is_answered(scout: APIClient, acme: Tenant) -> None:
         "retryable": False,
         "appeal_url": None,
         "directives": [],
+        "allowed_instead": [],
     }
 
 
@@ -92,7 +94,8 @@ def test_a_refusal_names_its_policies_and_where_to_appeal(scout: APIClient, acme
         rule = policy()
     body = ask(scout).json()
     assert body["verdict"] == "block"
-    assert body["policies"] == [{"id": rule.id, "name": rule.name, "action": "block"}]
+    named = {"id": rule.id, "name": rule.name, "action": "block", "version": 1}
+    assert body["policies"] == [named]
     assert body["appeal_url"] == f"{BASE}/guard/decisions/{body['decision_id']}/appeal"
 
 
@@ -210,7 +213,8 @@ def test_a_simulation_shows_what_shadow_policies_would_say(scout: APIClient, acm
         rule = policy(state="shadow")
     body = scout.post(f"{BASE}/guard/simulate", question()).json()
     assert (body["decision_id"], body["verdict"], body["appeal_url"]) == (None, "allow", None)
-    assert body["would_block"] == [{"id": rule.id, "name": rule.name, "action": "block"}]
+    named = {"id": rule.id, "name": rule.name, "action": "block", "version": 1}
+    assert body["would_block"] == [named]
     with tenant_scope(acme.id):
         assert not Decision.objects.exists()
 
@@ -256,7 +260,7 @@ def test_an_appeal_asks_a_person_once(scout: APIClient, acme: Tenant, api: Api) 
     answer = scout.post(url, {"reason": "The column really is called that."})
     assert (answer.status_code, answer.json()["state"]) == (201, "pending")
     again = scout.post(url, {"reason": "Please."})
-    assert (again.status_code, again.json()["checkpoint_id"]) == (409, answer.json()["id"])
+    assert (again.status_code, again.json()) == (200, answer.json())
     with tenant_scope(acme.id):
         asked = Checkpoint.objects.get()
         account = Account.objects.get()
@@ -268,6 +272,49 @@ def test_an_appeal_asks_a_person_once(scout: APIClient, acme: Tenant, api: Api) 
     shown = asked.shown
     assert (shown["arguments"], shown["reason"]) == (ARGUMENTS, "The column really is called that.")
     assert shown["policies"][0]["version"] == 1
+
+
+def test_an_appeal_asked_again_tells_how_it_was_decided(
+    scout: APIClient, acme: Tenant, rita: Actor
+) -> None:
+    url = f"{BASE}/guard/decisions/{blocked(scout, acme)}/appeal"
+    first = scout.post(url, {"reason": "r"}).json()
+    with tenant_scope(acme.id):
+        asked = Checkpoint.objects.get()
+        checkpoints.decide(asked, approve=False, actor=rita, digest=asked.digest, reason="No.")
+    again = scout.post(url, {"reason": "Please."})
+    assert (again.status_code, again.json()) == (200, {**first, "state": "rejected"})
+
+
+def test_a_denial_says_what_would_be_allowed(scout: APIClient, acme: Tenant) -> None:
+    with tenant_scope(acme.id):
+        policy(tool="pay", condition="arguments.amount > 500")
+    body = ask(scout, action={"tool": "pay", "arguments": {"amount": 900}}).json()
+    assert body["allowed_instead"] == [
+        {
+            "argument": "amount",
+            "how": "at_most",
+            "values": [500],
+            "good_calls": 0,
+            "text": "amount of at most 500",
+        }
+    ]
+    again = ask(scout, action={"tool": "pay", "arguments": {"amount": 500}}).json()
+    assert (again["verdict"], again["allowed_instead"]) == ("allow", [])
+
+
+def test_the_examples_of_the_description_have_the_shape_of_real_answers(
+    scout: APIClient, acme: Tenant
+) -> None:
+    with tenant_scope(acme.id):
+        policy(tool="book_flight", condition='arguments.flight.contains("LH")')
+    asked = ask(scout, **guard_examples.QUESTION)
+    assert (asked.status_code, asked.json()["verdict"]) == (200, "block")
+    for example in (guard_examples.ALLOWED, guard_examples.DENIED, guard_examples.UNAVAILABLE):
+        assert example.keys() == asked.json().keys()
+    for name in ("policies", "allowed_instead"):
+        [shown], [real] = guard_examples.DENIED[name], asked.json()[name]
+        assert shown.keys() == real.keys()
 
 
 def test_what_was_allowed_cannot_be_appealed(scout: APIClient) -> None:

@@ -124,6 +124,15 @@ def test_a_match_has_no_truth_of_its_own() -> None:
         ("arguments.a.matches(r'(')", "missing \\)"),
         ("[1].exists(a, [2].exists(b, [3].exists(c, true)))", "2 deep"),
         ("[1].all(a, [2] . exists /* */ (b, true))", "1:"),
+        ("history.failures > 1", "history.failures"),
+        ("model == 'm'", "model"),
+        ("tokens.input == 'many'", "_==_"),
+        (
+            "arguments.a.exists(x, arguments.b.exists(y, "
+            + " || ".join(f"x == {n}" for n in range(30))
+            + "))",
+            "steps, and at most 5000",
+        ),
         ('arguments.a == "\0"', "NUL"),
         ('arguments.a == "\ud800"', "Unicode"),
         ("arguments.a == " + "(" * 100 + "1" + ")" * 100, "recursion"),

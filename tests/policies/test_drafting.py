@@ -44,18 +44,21 @@ def test_a_failure_bears_a_policy_that_watches(acme: Tenant) -> None:
 def test_what_failed_alike_in_two_runs_is_learned_and_not_memorised(acme: Tenant) -> None:
     kind = living.pattern()
     living.good_calls()
-    wrong = [{"query": f"SELECT custmer_id FROM {table}", "limit": 1} for table in living.TABLES]
-    living.fail(kind, arguments=wrong[0])
+    wrong = [
+        {"query": f"SELECT custmer_id FROM orders WHERE id = {number}", "limit": 1}
+        for number in range(3)
+    ]
+    living.fail(kind, arguments=wrong[0], run=living.run("run-a"))
 
-    living.fail(kind, arguments=wrong[1])
+    living.fail(kind, arguments=wrong[1], run=living.run("run-b"))
 
-    policy = Policy.objects.get()
-    assert policy.version == 2
+    policy = Policy.objects.latest("id")
     assert "custmer_id" in policy.condition
-    assert "orders" not in policy.condition
+    assert "WHERE" not in policy.condition
     assert policy.backtest["sample"] == 25
     assert policy.backtest["false_rejections"] == 0
-    assert living.fail(kind, arguments=wrong[4]).subject == policy.id
+    again = living.fail(kind, arguments=wrong[2], run=living.run("run-c"))
+    assert again.subject == policy.id
 
 
 def test_a_policy_in_shadow_is_broadened_for_another_shape_of_its_failure(acme: Tenant) -> None:
@@ -98,8 +101,21 @@ def test_a_failure_that_passes_by_itself_is_not_forbidden_until_it_has_failed_of
     assert Policy.objects.get().state == "shadow"
 
 
-def test_what_has_been_seen_to_work_cannot_be_forbidden(acme: Tenant) -> None:
+def test_what_went_well_elsewhere_is_forbidden_only_once_it_has_failed_in_the_same_run(
+    acme: Tenant,
+) -> None:
     living.succeed(living.WRONG)
+
+    living.fail(living.pattern())
+
+    policy = Policy.objects.get()
+    assert "history.same_call_failures >= 1" in policy.condition
+    assert policy.backtest["form"] == "again"
+
+
+def test_what_worked_after_it_had_failed_in_the_same_run_cannot_be_forbidden(acme: Tenant) -> None:
+    for ok in (False, False, False, True):
+        living.reported(living.decision(living.WRONG), ok=ok)
 
     came = living.fail(living.pattern())
 

@@ -23,7 +23,7 @@ def results(policy: Policy) -> list[str]:
 
 
 def still_blocks(policy: Policy, arguments: dict[str, Any]) -> bool:
-    return calls.blocks(policy.condition, calls.facts_of(living.decision(arguments)))
+    return calls.blocks(policy.condition, living.decision(arguments))
 
 
 def test_a_failure_of_its_pattern_confirms_what_a_policy_would_have_blocked(acme: Tenant) -> None:
@@ -129,6 +129,8 @@ def test_a_policy_whose_only_cause_works_after_all_is_retired_as_rejected(acme: 
         trace_id=policy.trace_id, stage="routing_adjusted", state="waiting", waits_for=policy.id
     )
 
+    for _ in range(3):
+        living.reported(living.decision(living.WRONG), ok=False)
     evidence.judge_success(living.succeed(living.WRONG, watched_by=[policy]))
 
     policy.refresh_from_db()
@@ -161,7 +163,7 @@ def test_a_general_policy_keeps_what_it_learned_when_it_is_narrowed(acme: Tenant
     living.good_calls()
     for number, table in enumerate(living.TABLES):
         wrong = {"query": f"SELECT custmer_id FROM {table}", "limit": number % 3}
-        living.fail(kind, arguments=wrong)
+        living.fail(kind, message="It went wrong.", arguments=wrong)
     policy = Policy.objects.get()
     good = {"query": "SELECT custmer_id FROM legacy", "limit": 1}
     assert still_blocks(policy, good)

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from governance.actors import CLOCK, Actor
+from governance.actors import Actor
 from governance.database.tenancy import current_tenant, leave_tenant, tenant_scope
 from governance.models import LedgerEntry, Tenant, User
-from governance.story.events import tell
 from incidents.services import Opened
-from policies.models import Policy, Prevention, TimelineView
+from policies.models import Demotion, Policy, Prevention, TimelineView
 from policies.services import graduation, prevention
 from policies.tasks import re_evaluate_graduation
 from tests import factories
@@ -34,8 +33,9 @@ def gates() -> dict[str, bool]:
 
 
 def demote(rule: Policy, *, simulated: bool = False) -> None:
-    assert rule.trace_id
-    tell(rule.trace_id, "demotion", "Demoted", actor=CLOCK, subject=rule.id, simulated=simulated)
+    Demotion.objects.create(
+        policy=rule, version=rule.version, score=5.0, reports=2, reason="Harm.", simulated=simulated
+    )
 
 
 def graduate(origin: Opened, rule: Policy, user: User) -> None:

@@ -16,6 +16,8 @@ from governance.identity import UnknownAgent
 from governance.models import Agent, LedgerEntry, Run, Settings, Tenant
 from policies.models import Decision, Policy, Prevention, WouldBlock
 from policies.services import guard, policy_set, ruleset
+from policies.services.policy_set import NONE_YET
+from policies.services.record import record_of
 from tests import factories
 from tests.factories import SCOUT
 
@@ -104,8 +106,10 @@ def test_no_decision_without_a_record(acme: Tenant, action: str) -> None:
     assert entry.kind == f"decision.{action}"
     assert json.loads(bytes(entry.body))["facts"] == {
         "policies": [rule.id],
+        "policy_set": record.policy_set_hash,
         "revision": record.policy_set,
     }
+    assert record.policy_set_hash == policy_set.standing().hash
 
 
 def test_a_decision_that_is_rolled_back_is_nowhere(acme: Tenant) -> None:
@@ -222,14 +226,39 @@ def test_only_what_is_not_about_the_call_may_be_retried(acme: Tenant) -> None:
 
 
 @pytest.mark.parametrize("condition", [BROKEN, CANNOT_TELL])
-def test_a_policy_that_fails_open_lets_it_pass_and_the_ledger_says_so(
+def test_a_policy_that_fails_open_lets_it_pass_and_it_is_written_down_and_counted(
     acme: Tenant, condition: str
 ) -> None:
     rule = policy(condition=condition, failure_mode="fail_open")
-    record = decided()
-    assert record.verdict == "allow"
-    entry = LedgerEntry.objects.get(subject=record.id)
+    passed = decided()
+    assert passed.verdict == "allow"
+    entry = LedgerEntry.objects.get(subject=passed.id)
     assert json.loads(bytes(entry.body))["facts"]["failed_open"] == [rule.id]
+    told = record_of(rule)["let_pass"]
+    [one] = told["faults"]
+    assert (told["count"], told["stopped_anyway"]) == (1, 0)
+    assert (one["count"], one["latest_decision_id"]) == (1, passed.id)
+    assert one["fault"]
+
+
+def test_what_a_policy_let_pass_and_another_stopped_is_told_apart(acme: Tenant) -> None:
+    rule = policy(condition=CANNOT_TELL, failure_mode="fail_open")
+    decided()
+    policy(condition="true")
+    decided()
+    told = record_of(rule)["let_pass"]
+    assert (told["count"], told["stopped_anyway"]) == (2, 1)
+    assert [one["count"] for one in told["faults"]] == [2]
+
+
+def test_what_it_let_pass_when_it_could_tell_is_not_counted(acme: Tenant) -> None:
+    rule = policy(condition="false", failure_mode="fail_open")
+    decided()
+    assert record_of(rule)["let_pass"] == {
+        "count": 0,
+        "stopped_anyway": 0,
+        "faults": [],
+    }
 
 
 @pytest.mark.parametrize("condition", [BROKEN, CANNOT_TELL])
@@ -343,7 +372,7 @@ def test_the_next_decision_sees_a_change_in_whatever_thread_it_is_asked() -> Non
     assert elsewhere(lambda: ask().verdict) == "block"
     with tenant_scope(tenant.id):
         Policy.objects.filter(pk=rule.id).update(state="shadow")
-        policy_set.bump()
+        policy_set.bump([rule])
     assert elsewhere(lambda: ask().verdict) == "allow"
     with tenant_scope(tenant.id):
         assert ask().verdict == "allow"
@@ -353,7 +382,7 @@ def test_the_next_decision_sees_a_change_in_whatever_thread_it_is_asked() -> Non
 def test_a_change_that_was_rolled_back_leaves_nothing_in_memory() -> None:
     tenant = committed()
     with tenant_scope(tenant.id):
-        policy_set.bump()
+        policy_set.bump([])
     with tenant_scope(tenant.id):
         policy()
         assert ask().verdict == "block"
@@ -370,7 +399,7 @@ def test_two_tenants_are_kept_apart_in_memory() -> None:
     with tenant_scope(acme.id):
         policy()
     with tenant_scope(umbra.id):
-        policy_set.bump()
+        policy_set.bump([])
     for _ in range(2):
         with tenant_scope(acme.id):
             assert ask().verdict == "block"
@@ -420,6 +449,7 @@ def test_ten_thousand_policies_about_other_tools_are_not_asked() -> None:
             id=f"pol_{number:05}",
             name="",
             action="block",
+            category="operational",
             version=1,
             is_active=True,
             is_simulated=False,
@@ -433,6 +463,6 @@ def test_ten_thousand_policies_about_other_tools_are_not_asked() -> None:
             incident_id=None,
         )
 
-    rules = ruleset.Ruleset("acme", 1, map(rule, range(10_000)))
+    rules = ruleset.Ruleset("acme", NONE_YET, map(rule, range(10_000)))
     assert [each.id for each in rules.about("tool-7", "scout")] == ["pol_00007"]
     assert rules.about("sql_query", "scout") == []

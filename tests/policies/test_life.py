@@ -251,7 +251,7 @@ def test_where_nobody_is_to_be_asked_a_confirmed_policy_is_in_force(acme: Tenant
     Settings.objects.update(checkpoints_off=["approve_policy"])
     kind = living.pattern()
     policy = living.born(kind)
-    living.land(living.step(kind), living.step(kind))
+    living.land(living.step(kind), living.step(kind, agent="ranger"))
 
     policy.refresh_from_db()
 
@@ -263,7 +263,7 @@ def test_where_the_question_is_advisory_a_later_no_still_counts(acme: Tenant, ri
     Settings.objects.update(checkpoints_advisory=["approve_policy"])
     kind = living.pattern()
     policy = living.born(kind)
-    living.land(living.step(kind), living.step(kind))
+    living.land(living.step(kind), living.step(kind, agent="ranger"))
     policy.refresh_from_db()
     assert policy.state == "active"
 
@@ -282,9 +282,9 @@ def test_revisions_rise_with_every_change_and_are_each_tenants_own(
     acme: Tenant, umbra: Tenant
 ) -> None:
     assert policy_set.revision() == 0
-    policy_set.bump()
+    policy_set.bump([])
     first = policy_set.revision()
-    policy_set.bump()
+    policy_set.bump([])
     assert policy_set.revision() == first + 1 > 1
     leave_tenant()
     with tenant_scope(umbra.id):

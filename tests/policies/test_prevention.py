@@ -11,7 +11,7 @@ from django.utils import timezone
 from governance.models import Agent, LedgerEntry, LoopEvent, Tenant
 from incidents.services import Opened
 from policies.models import Policy, Prevention
-from policies.services import policy_set, prevention
+from policies.services import policy_set, prevention, rates
 from policies.services.ruleset import CALLS_COMPARED
 from tests import factories
 
@@ -139,28 +139,28 @@ def test_a_simulated_prevention_is_marked_and_counts_for_nothing(origin: Opened,
     )
     assert (stored.simulated, stored.decision_id, stored.similarity) == (True, None, 0.8)
     assert LoopEvent.objects.get(type="prevention").simulated
-    rates = prevention.rates(timezone.now())
-    assert (rates.preventions, rates.last_prevention_at) == (0, None)
+    found = rates.of_tenant(timezone.now())
+    assert (found.preventions, found.last_prevention_at) == (0, None)
 
 
 def test_the_rate_counts_what_a_policy_in_force_did_not_stop(origin: Opened) -> None:
     rule = born_from(origin)
-    assert prevention.rates(timezone.now()).prevention_rate is None
+    assert rates.of_tenant(timezone.now()).prevention_rate is None
     ask()
-    assert prevention.rates(timezone.now()).prevention_rate == 1.0
+    assert rates.of_tenant(timezone.now()).prevention_rate == 1.0
     missed = factories.incident("another shape", occurred_at=timezone.now())
     missed.matches.create(incident=missed, pattern=rule.pattern, confidence=0.9, band="strong")
-    rates = prevention.rates(timezone.now())
-    assert (rates.preventions, rates.incidents, rates.prevention_rate) == (1, 1, 0.5)
+    found = rates.of_tenant(timezone.now())
+    assert (found.preventions, found.incidents, found.prevention_rate) == (1, 1, 0.5)
     Policy.objects.filter(pk=rule.id).update(state="shadow")
-    policy_set.bump()
-    assert prevention.rates(timezone.now()).incidents == 0
+    policy_set.bump([rule])
+    assert rates.of_tenant(timezone.now()).incidents == 0
 
 
 def test_rates_look_at_thirty_days(origin: Opened) -> None:
     born_from(origin)
     ask()
-    later = prevention.rates(timezone.now() + timedelta(days=31))
+    later = rates.of_tenant(timezone.now() + timedelta(days=31))
     assert later.preventions == 0
     assert later.prevention_rate is None
     assert later.last_prevention_at == Prevention.objects.get().created_at

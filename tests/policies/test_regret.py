@@ -9,9 +9,10 @@ import pytest
 from governance import checkpoints
 from governance.actors import Actor
 from governance.models import LedgerEntry, LoopEvent, Tenant
-from governance.refusals import Invalid
-from policies.models import Decision, Policy, Regret
+from governance.refusals import Conflict, Forbidden, Invalid
+from policies.models import Decision, Demotion, Policy, Regret
 from policies.services import confirmations, policy_set, regret
+from tests import factories
 from tests.policies import living
 
 SCOUT = Actor("service", "acc_scout", "scout")
@@ -65,10 +66,16 @@ def test_a_second_agent_demotes_for_the_next_decision_anywhere(policy: Policy) -
     assert LedgerEntry.objects.filter(subject=policy.id, kind="policy.shadow").count() == 2
 
 
-def test_a_disaster_reported_by_a_person_demotes_at_once(policy: Policy, rita: Actor) -> None:
-    regret.report(policy, severity=10, actor=rita)
+def test_one_person_alone_never_demotes_either(policy: Policy, rita: Actor) -> None:
+    for _ in range(5):
+        regret.report(policy, severity=10, actor=rita)
+    assert policy.state == "active"
+
+    regret.report(policy, severity=2, actor=SCOUT)
 
     assert policy.state == "shadow"
+    demotion = Demotion.objects.get()
+    assert (demotion.version, demotion.principals) == (1, sorted([str(SCOUT), str(rita)]))
 
 
 def test_three_reports_in_a_week_demote_however_mild(policy: Policy, rita: Actor) -> None:
@@ -92,13 +99,15 @@ def test_regrets_about_a_policy_that_is_not_in_force_are_kept_and_change_nothing
 
 
 def test_simulated_harm_is_told_as_such_and_changes_nothing(policy: Policy, rita: Actor) -> None:
-    regret.report(policy, severity=10, actor=rita, simulated=True)
+    for actor in (rita, SCOUT):
+        regret.report(policy, severity=10, actor=actor, simulated=True)
 
     policy.refresh_from_db()
     assert policy.state == "active"
     assert regret.score(policy) == 0
     assert told(policy, "demotion").get().simulated is True
-    assert told(policy, "regret").get().simulated is True
+    assert all(event.simulated for event in told(policy, "regret"))
+    assert Demotion.objects.get().simulated is True
 
 
 def test_an_upheld_appeal_is_a_regret_by_the_reviewer(policy: Policy, rita: Actor) -> None:
@@ -122,8 +131,63 @@ def test_an_upheld_appeal_is_a_regret_by_the_reviewer(policy: Policy, rita: Acto
         "appeal_upheld",
     )
     assert (kept.reporter, kept.agent) == (str(rita), decision.agent)
+    assert kept.appellant == str(SCOUT)
     regret.report(policy, severity=8, actor=SCOUT)
     assert policy.state == "shadow"
+
+
+def test_two_upheld_appeals_of_one_agent_demote_for_a_person_agreed_with_each(
+    policy: Policy, rita: Actor
+) -> None:
+    for _ in range(2):
+        decision = denied(policy)
+        appeal = checkpoints.ask(
+            "appeal", subject=decision.id, title="Appeal", shown={}, requested_by=SCOUT
+        )
+        checkpoints.decide(
+            appeal, approve=True, actor=rita, digest=appeal.digest, reason="It was harmless."
+        )
+
+    policy.refresh_from_db()
+    assert policy.state == "shadow"
+    assert Demotion.objects.get().principals == sorted([str(SCOUT), str(rita)])
+
+
+def test_a_person_may_overrule_a_refusal_once_and_it_is_a_regret(
+    policy: Policy, rita: Actor
+) -> None:
+    decision = denied(policy)
+    with pytest.raises(Forbidden):
+        regret.overrule(decision, actor=SCOUT, reason="Let me.")
+    with pytest.raises(Invalid):
+        regret.overrule(decision, actor=rita, reason=" ")
+
+    [kept] = regret.overrule(decision, actor=rita, reason="I did it by hand.")
+
+    assert (kept.type, kept.severity, kept.decision_id) == ("override", 6, decision.id)
+    with pytest.raises(Conflict):
+        regret.overrule(decision, actor=rita, reason="Again.")
+    with pytest.raises(Conflict):
+        regret.overrule(living.decision({}), actor=rita, reason="It was allowed.")
+
+
+def test_an_appeal_that_waits_is_decided_and_not_passed_over(policy: Policy, rita: Actor) -> None:
+    decision = denied(policy)
+    checkpoints.ask("appeal", subject=decision.id, title="Appeal", shown={}, requested_by=SCOUT)
+
+    with pytest.raises(Conflict):
+        regret.overrule(decision, actor=rita, reason="It was harmless.")
+
+
+def test_an_incident_that_a_policy_caused_is_regretted_once(policy: Policy, rita: Actor) -> None:
+    incident = factories.incident("the order was never sent")
+    caused: dict[str, Any] = {"severity": 7, "type": "caused_incident", "incident": incident}
+    assert regret.report(policy, actor=SCOUT, **caused).incident == incident
+
+    with pytest.raises(Conflict):
+        regret.report(policy, actor=rita, **caused)
+    with pytest.raises(Invalid):
+        regret.report(policy, severity=7, incident=incident, actor=rita)
 
 
 def test_a_rejected_appeal_is_nothing(policy: Policy, rita: Actor) -> None:

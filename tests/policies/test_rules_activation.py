@@ -7,6 +7,7 @@ from policies.rules import (
     confirmations,
     is_confirmed,
     is_low_confidence,
+    is_witnessed,
     may_activate,
     needs_redraft,
     policy_confidence,
@@ -88,6 +89,24 @@ def test_a_policy_is_activated_by_a_person_or_by_all_three_conditions(
         tenant_allows_automatic=allows,
         is_unlocked=unlocked,
         confidence=confidence,
+        witnesses=2,
     )
     assert (permission.is_given, permission.is_automatic) == (given, automatic)
     assert permission.reason
+
+
+def test_one_agent_alone_never_activates_by_itself() -> None:
+    permission = may_activate(
+        state="pending",
+        is_approved=False,
+        tenant_allows_automatic=True,
+        is_unlocked=True,
+        confidence=1.0,
+        witnesses=1,
+    )
+    assert not permission.is_given
+    assert "one agent alone" in permission.reason
+    assert is_witnessed(1, 3) is False
+    assert is_witnessed(2, 3) is True
+    assert is_witnessed(1, 1) is True  # a tenant that wants one confirmation has said so
+    assert is_witnessed(0, 0) is False

@@ -6,6 +6,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from governance import redaction
 from policies.conditions import SOURCE_LIMIT, Answer, activation, compile_condition
+from policies.rules.history import History
 from policies.synthesis import Call, Draft, Form, TooThin, broaden, draft, literal, narrow
 from policies.synthesis.calls import identity
 
@@ -130,6 +133,9 @@ def is_same(one: Any, other: Any) -> bool:
 def test_a_remembered_call_is_matched_and_no_call_with_one_changed_leaf(
     arguments: dict[str, Any], leaf: Any, data: st.DataObject
 ) -> None:
+    assume(
+        redaction.masked(arguments) == arguments
+    )  # what looks like a secret is left out of rules
     cause = Call("query", arguments, "run-1")
     result = drafted(cause, [], [])
     assert result.form is Form.EXACT
@@ -171,10 +177,22 @@ def test_failures_without_enough_good_calls_are_remembered() -> None:
     assert result.backtest.is_thin
 
 
-def test_a_call_that_has_also_succeeded_is_too_thin() -> None:
-    result = draft(call(sql="select 1"), [], [*good_queries(), call("run-9", sql="select 1")])
+def test_a_call_that_has_succeeded_after_failing_as_often_is_too_thin() -> None:
+    good = Call("query", {"sql": "select 1"}, "run-9", history=History(same_call_failures=3))
+    result = draft(call(sql="select 1"), [], [*good_queries(), good])
     assert isinstance(result, TooThin)
     assert "1 of 31" in result.reason
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_call_that_went_well_in_other_runs_is_blocked_where_it_has_failed_more_often(
+    failures: int,
+) -> None:
+    good = Call("query", {"sql": "select 1"}, "run-9", history=History(same_call_failures=failures))
+    result = draft(call(sql="select 1"), [], [*good_queries(), good])
+    assert isinstance(result, Draft)
+    assert result.form is Form.AGAIN
+    assert f"history.same_call_failures >= {failures + 1}" in result.condition
 
 
 @pytest.mark.parametrize("value", ["a\0b", 2**70, "\udfff"])
@@ -419,9 +437,8 @@ def test_narrowing_lets_the_wronged_call_through() -> None:
 def test_narrowing_gives_up_when_the_cause_itself_succeeds() -> None:
     failures, successes, _, _ = GENERAL["a prefix"]
     old = drafted(failures[-1], failures, successes)
-    assert isinstance(
-        narrow(old.condition, failures[-1], failures, [failures[-1], *successes]), TooThin
-    )
+    works = replace(failures[-1], history=History(same_call_failures=3))
+    assert isinstance(narrow(old.condition, failures[-1], failures, [works, *successes]), TooThin)
 
 
 # --- Speed and real agents --------------------------------------------------------------------
@@ -509,3 +526,32 @@ def test_the_shell_agent_loses_at_most_two_good_calls() -> None:
     stream.play()
     assert stream.prevented >= 44  # what memorising prevents
     assert stream.good_blocked <= 2
+
+
+# --- Secrets ----------------------------------------------------------------------------------
+
+SECRET = "plntd00Zx9Qw7Er5Ty3Ui"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"page": "nowhere", "password": SECRET},
+        {"page": "nowhere", "headers": {"X-Api-Key": SECRET, "accept": "text/html"}},
+        {"page": "nowhere", "note": f"login with password='{SECRET}'"},
+        {"page": "nowhere", "tried": ["plain", f"Bearer {SECRET}"]},
+        {"page": "nowhere", "tries": [{"token": SECRET}]},
+    ],
+)
+def test_a_condition_never_holds_a_secret(arguments: dict[str, Any]) -> None:
+    """It is told by what else was sent, both where few calls are known and where many are."""
+    failures = [call(f"run-{n}", **{**arguments, "n": n}) for n in range(6)]
+    for known in ([], failures):
+        found = drafted(call("run-x", **arguments), known, good_queries())
+        assert SECRET not in found.condition + found.explanation
+
+
+def test_a_call_that_nothing_but_a_secret_tells_apart_gets_no_rule() -> None:
+    assert draft(call(password=SECRET), [], [call(password="another")]) == TooThin(
+        "Its arguments are secrets, and no condition may hold one."
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.signature import mask
+from catalog.rules.masking import mask
 from recovery.actions import validate_action
 from recovery.heuristics import heuristic
 

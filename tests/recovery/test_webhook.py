@@ -11,6 +11,8 @@ from ipaddress import ip_address
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from catalog.models import Pattern
+from catalog.services import rename
 from governance.loop.bridges import Ask, GoOn, Stop, TryLater, Wait
 from governance.models import FailureState, Settings
 from governance.refusals import Invalid
@@ -86,9 +88,11 @@ def test_a_failing_receiver_is_tried_again_with_the_same_id_and_body(acme, rita)
     statuses = iter([503, 429, 200])
     with server(lambda handler, _: say(handler, next(statuses))) as (url, got):
         each, announcement = announced(rita, url)
-        for _ in range(2):
+        for number in range(2):
             with pytest.raises(TryLater):
                 bridge.ask(each, announcement.request)
+            # What the receiver was told must not change with what we learn meanwhile.
+            rename(Pattern.objects.get(), f"Renamed {number}", actor=rita)
         outcome = answered(each, announcement)
 
     assert isinstance(outcome, GoOn)

@@ -41,6 +41,7 @@ def test_an_adjustment_is_shown_with_what_is_left_of_it(acme: Tenant, agents: AP
     leave_tenant()
 
     shown = agents.get(f"{ADJUSTMENTS}/{one.id}").json()
+    assert shown["failure_state"] is None
 
     assert shown["agent_id"] == "scout"
     assert shown["magnitude"] == pytest.approx(-0.18)

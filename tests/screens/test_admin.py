@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -203,6 +205,7 @@ def test_settings_are_changed_with_a_reason_and_kept_in_the_ledger(visit: Visit,
             "reason": "a demo",
             "confirmations": "1",
             "default_verdict": "block",
+            "exploration_percent": "2",
             "checkpoints_off": "appeal",
         },
     )
@@ -214,6 +217,7 @@ def test_settings_are_changed_with_a_reason_and_kept_in_the_ledger(visit: Visit,
         "block",
         ["appeal"],
     )
+    assert settings.exploration_percent == 2
 
 
 def test_a_superuser_without_a_tenant_sees_only_what_belongs_to_none(acme: Tenant):
@@ -235,6 +239,19 @@ def test_who_runs_the_server_adds_a_tenant_and_its_first_member(db: None):
     with tenant_scope(made.id):
         assert Settings.objects.count() == 1
         assert LedgerEntry.objects.filter(kind="membership.set").count() == 1
+
+
+def test_renaming_a_tenant_is_an_entry_of_its_ledger(acme: Tenant):
+    client, ledger_of = superuser(), LedgerEntry.objects.filter(kind="tenant.renamed")
+    form = {"name": "Acme & Sons", "requests_per_minute": "", "token_requests_per_minute": ""}
+    for _ in range(2):  # the second time nothing changes
+        assert client.post(address(Tenant, "change", acme.pk), form).status_code == 302
+    assert Tenant.objects.get(pk=acme.pk).name == "Acme & Sons"
+    with tenant_scope(acme.id):
+        (entry,) = ledger_of
+        told = json.loads(bytes(entry.body))
+    assert told["facts"] == {"before": "acme", "after": "Acme & Sons"}
+    assert told["actor"].startswith("user:")
 
 
 def test_an_admin_of_a_tenant_sees_its_members_and_no_others(visit: Visit, umbra: Tenant):

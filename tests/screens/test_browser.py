@@ -19,6 +19,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from servestatic import ServeStaticASGI
 
+from catalog import services as catalog
+from catalog.services import match_incidents
 from config.statics import with_static
 from governance.actors import LOOP, Actor
 from governance.database.tenancy import tenant_scope
@@ -28,6 +30,7 @@ from governance.story import live
 from governance.story.events import tell
 
 from .. import factories
+from ..catalog.test_match import failures
 from .stories import loop, question
 
 CHROMIUM = which("chromium") or which("chromium-browser")
@@ -36,7 +39,7 @@ HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil\u202c مرحبا بالعالم 🧪🦠 "
     + "W" * 160
 )
-PAGES = ["", "incidents", "timeline", "checkpoints", "operations", "switches"]
+PAGES = ["", "incidents", "timeline", "checkpoints", "coverage", "operations", "switches"]
 
 pytestmark = [
     pytest.mark.browser,
@@ -283,3 +286,24 @@ def test_all_agents_are_stopped_by_keyboard_and_every_page_says_so(open_page: Op
     expect(other.locator("#state")).to_contain_text("All agents are stopped")
     with tenant_scope(tenant.id):
         assert Settings.objects.get().stopped_reason == "A leak"
+
+
+def test_a_catalogue_is_looked_at_and_taken_over_with_the_file_chosen_once(
+    open_page: Open, tenant: Tenant, tmp_path: Path
+) -> None:
+    other = factories.tenant("umbra")
+    with tenant_scope(other.id):
+        match_incidents(failures(["the lamp 1234 is away", "the card is declined"]))
+        with (tmp_path / "catalog.json").open("wb") as file:
+            catalog.export(file.write)
+    page = open_page("patterns/import")
+    page.set_input_files("#file", tmp_path / "catalog.json")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("heading", name="What it would bring")).to_be_visible()
+    page.fill("#reason", "They failed before us.")
+    page.get_by_role("button", name="Take it over").click()
+    expect(page.get_by_role("heading", name="Taken over")).to_be_visible()
+    page.get_by_role("link", name="To the patterns").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("link", name="the lamp").click()
+    expect(page.locator("mark.slot")).to_have_text("<num>")

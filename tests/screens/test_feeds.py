@@ -95,7 +95,7 @@ def test_a_reader_only_gets_what_a_reader_may_do(member: Membership):
 
 
 def test_fragments_make_one_event_with_the_number_to_go_on_from():
-    sent = message(["<li>a\r\nb</li>", "<p>\u2028c</p>"], 7).decode()
+    sent = message(["<li>a\r\nb</li>", "<p>\u2028c</p>"], "7").decode()
     assert sent.startswith("id: 7\nevent: patch\ndata: <li>a\ndata: b</li>\n")
     assert sent.endswith("\n\n")
     assert all(line.startswith(("id: ", "event: ", "data: ")) for line in sent.strip().splitlines())

@@ -15,7 +15,7 @@ from governance.models import LoopTrace, Tenant, User
 from .conftest import Visit, client_of
 from .stories import loop, question
 
-PAGES = ["", "incidents", "timeline", "checkpoints", "operations", "switches"]
+PAGES = ["", "incidents", "timeline", "checkpoints", "coverage", "operations", "switches"]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> \u202e مرحبا 🧪 " + "A" * 90
 
 

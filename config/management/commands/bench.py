@@ -1,4 +1,4 @@
-"""Measures the product: loops beside three rivals and without a ledger, reports, latency; or tampers with a ledger."""
+"""Measures the product: loops beside three rivals and without a ledger, reports, latency, matching; or tampers with a ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.bench import growth, latency, ledgers, loops, place, reports, scene, tampered
+from config.bench import (
+    decisions,
+    growth,
+    guards,
+    latency,
+    ledgers,
+    loops,
+    matching,
+    place,
+    reports,
+    scene,
+    tampered,
+)
 from config.bench.race import BenchError
 
 
@@ -22,7 +34,9 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["loop", "ledger", "report", "latency", "tamper"])
+        parser.add_argument(
+            "what", choices=["loop", "guard", "ledger", "report", "latency", "match", "tamper"]
+        )
         parser.add_argument(
             "--loops", type=int, default=2_000, help="loops of one timed round (2000)"
         )
@@ -39,12 +53,20 @@ class Command(BaseCommand):
             "--incidents", type=int, default=200, help="incidents one by one at idle (200)"
         )
         parser.add_argument(
+            "--decisions", type=int, default=2_000, help="decisions over HTTP (2000)"
+        )
+        parser.add_argument(
             "--tamperings", type=int, default=1_000, help="of a signed ledger (1000)"
         )
         parser.add_argument(
             "--untouched", type=int, default=100_000, help="entries nobody touches (100000)"
         )
         parser.add_argument("--seed", type=int, default=1, help="the same tamperings again (1)")
+        parser.add_argument(
+            "--file",
+            type=Path,
+            help="of match: labelled log lines for the side by side with Drain3",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, **options: Any) -> None:
@@ -67,6 +89,8 @@ class Command(BaseCommand):
                 seed=options["seed"],
                 say=self._say,
             )
+        if options["what"] == "match":
+            return matching.measure(file=options["file"], say=self._say)
         tenant = scene.make()
         match options["what"]:
             case "loop" if options["growth"]:
@@ -75,6 +99,11 @@ class Command(BaseCommand):
                 return loops.compare(
                     tenant, loops=options["loops"], rounds=options["rounds"], say=self._say
                 )
+            case "guard":
+                in_memory = guards.measure(self._say)
+                over_http = decisions.measure(tenant, decisions=options["decisions"], say=self._say)
+                failed = in_memory["failed"] + over_http["failed"]
+                return {**in_memory, **over_http, "failed": failed}
             case "ledger":
                 return ledgers.compare(
                     tenant, loops=options["loops"], rounds=options["rounds"], say=self._say

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -25,6 +26,11 @@ class Command(BaseCommand):
             "--user", help="the person's user name; made, without a password, when it is new"
         )
         parser.add_argument("--role", choices=Role.values, help="the person's role in the tenant")
+        parser.add_argument(
+            "--dsn",
+            metavar="URL",
+            help="with --name: print the DSN for Sentry's clients too, for the site at this address",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,12 +40,20 @@ class Command(BaseCommand):
             )
         if options["user"] and not options["role"]:
             raise CommandError(f"--user needs --role: {', '.join(Role.values)}.")
+        address = urlsplit(options["dsn"] or "http://unsaid")
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise CommandError(
+                "--dsn must be an address of this site, as in http://localhost:8000."
+            )
         tenant = tenants.make_tenant(options["tenant"])
         if options["name"]:
             token = agent_token(tenant, options["name"])
         else:
             token = person_token(tenant, options["user"], options["role"])
-        self.stdout.write(json.dumps({"token": token}) if options["json"] else token)
+        said = {"token": token}
+        if options["dsn"]:
+            said["dsn"] = f"{address.scheme}://{token}@{address.netloc}/1"
+        self.stdout.write(json.dumps(said) if options["json"] else "\n".join(said.values()))
 
 
 def agent_token(tenant: Tenant, name: str) -> str:

@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from rest_framework.exceptions import ParseError
 
 from catalog.services import match_incidents
-from governance.access.parsers import parse
+from config.scoring.labelled import Failure, failures_of
 from governance.actors import COMMAND
 from governance.database.tenancy import tenant_scope
 from governance.identity import register_agent
@@ -30,15 +29,6 @@ from governance.tenants import make_tenant
 from incidents.models import Incident
 
 CHUNK = 500
-
-
-class Failure(NamedTuple):
-    """One line of the file: its id, and what the matcher may see of it."""
-
-    id: str
-    error_type: str
-    tool: str
-    message: str
 
 
 class Command(BaseCommand):
@@ -65,24 +55,6 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename}: {error.strerror}") from error
         counts["seconds"] = round(time.perf_counter() - started, 3)
         self.stdout.write(json.dumps(counts) if options["json"] else told(counts))
-
-
-def failures_of(lines: Iterable[bytes]) -> Iterator[Failure]:
-    """The failures of a file's lines. Raises CommandError naming the line that is none."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield failure_of(parse(line))
-        except (ParseError, KeyError, TypeError, AttributeError) as error:
-            raise CommandError(f"Line {number} is no failure: {error}") from error
-
-
-def failure_of(row: dict[str, Any]) -> Failure:
-    """What the matcher may see of a line: ``input``, or a log line's text and the system that wrote it."""
-    if "content" in row:
-        return Failure(f"{row['system']}:{row['line']}", "", row["system"], row["content"])
-    told = row["input"]
-    tool = told.get("tool") or told.get("skill") or ""
-    return Failure(row["id"], told.get("error_type") or "", tool, told["message"] or "")
 
 
 def match_all(failures: Iterable[Failure], out: IO[str]) -> dict[str, Any]:
@@ -113,6 +85,7 @@ def match_chunk(agent: Agent, failures: list[Failure]) -> Iterator[dict[str, Any
             error_type=failure.error_type[:200],
             tool=failure.tool[:200],
             message=failure.message,
+            context=failure.context,
             category=Incident.Category.OPERATIONAL,
             severity=Incident.Severity.LOW,
             source="match",

@@ -89,6 +89,8 @@ class Command(BaseCommand):
                         "url": address,
                         "user": welcome.user,
                         "password": welcome.password,
+                        "reviewer": welcome.reviewer,
+                        "reviewer_password": welcome.reviewer_password,
                         "agent_token": welcome.agent_token,
                         "reviewer_token": welcome.reviewer_token,
                     }
@@ -99,6 +101,8 @@ class Command(BaseCommand):
                 f"\nAntibody is at {address}\n"
                 f"  sign in as     {welcome.user}\n"
                 f"  password       {welcome.password}\n"
+                f"  or as          {welcome.reviewer}, who decides what the other asked for\n"
+                f"  password       {welcome.reviewer_password}\n"
                 f"  agent's token  {welcome.agent_token}\n"
                 f"  reviewer's     {welcome.reviewer_token}\n"
                 f"  console        {address}/console/\n"
@@ -115,7 +119,14 @@ class _Server:
     def __init__(
         self, application: Any, listener: socket.socket, ready: Callable[[str], None]
     ) -> None:
-        config = uvicorn.Config(application, log_level="warning", lifespan="off", access_log=False)
+        config = uvicorn.Config(
+            application,
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            # Whom a peer asks for is asked of TRUSTED_PROXIES, by us: uvicorn would believe any peer of this machine.
+            proxy_headers=False,
+        )
         self.server = uvicorn.Server(config)
         self.listener, self.ready = listener, ready
 
@@ -154,11 +165,16 @@ def _family(host: str) -> socket.AddressFamily:
 
 def _start_agent(address: str, token: str) -> subprocess.Popen[bytes]:
     """The example agent, an outside client in a process of its own."""
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "examples.travel_desk", "--api", address, "--forever"],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "ANTIBODY_TOKEN": token},
-        stdout=(settings.DATA_DIR / "travel-desk.log").open("ab"),
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
+    with (settings.DATA_DIR / "travel-desk.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "examples.travel_desk", "--api", address, "--forever"],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "ANTIBODY_TOKEN": token,
+                "PYTHONPATH": str(settings.BASE_DIR / "sdk" / "src"),
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )

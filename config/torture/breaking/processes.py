@@ -13,7 +13,7 @@ from governance.loop.queue import LEASE_SECONDS
 
 from ..clocks import Clock
 from ..faults import Fault, Kind
-from ..invariants import ON_THEIR_WAY, connected
+from ..invariants import connected, on_their_way
 from ..kills import wave
 from ..outsider import Stuck
 from ..site import Site
@@ -43,7 +43,7 @@ def die_at_points(site: Site, fault: Fault) -> None:
     """A sweeper dies at each point of each bridge, while there is nobody else to take its loops from it."""
     rng = random.Random(fault.seed)  # noqa: S311 - repeatable, guards nothing
     # What an earlier wave left is run first: a step that is lost five times by itself is rightly called dead.
-    _wait_for(lambda: _count(site, ON_THEIR_WAY) <= FEW, "the loops of before do not end")
+    _wait_for(lambda: len(on_their_way(site.place.dsn)) <= FEW, "the loops of before do not end")
     with _without(site, "sweeper", *RUN_LOOPS):
         site.victims.die(wave(fault.number, rng), site.client, fault.loops)
 

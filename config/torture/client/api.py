@@ -74,9 +74,9 @@ class Api:
         return expected(self._repeat(lambda: self.http.get(path, params=query)))
 
     @contextmanager
-    def stream(self, path: str, after: int | None = None) -> Iterator[Iterator[str]]:
+    def stream(self, path: str, after: str | None = None) -> Iterator[Iterator[str]]:
         """The lines of an event stream, from after an event on."""
-        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        headers = {} if after is None else {"Last-Event-ID": after}
         # A stream may be quiet for a while before it says that it is still there.
         with self.http.stream("GET", path, headers=headers, timeout=PATIENCE_SECONDS) as response:
             if response.is_error:

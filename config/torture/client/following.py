@@ -15,12 +15,12 @@ SEES_WITHIN = 15.0
 
 
 class Follower(threading.Thread):
-    """One open stream; the numbers of the events that it brought, in order."""
+    """One open stream; the places of the events that it brought, in order."""
 
-    def __init__(self, api: Api, incident: str, after: int | None = None) -> None:
+    def __init__(self, api: Api, incident: str, after: str | None = None) -> None:
         super().__init__(name=f"follower of {incident}", daemon=True)
         self.api, self.path, self.after = api, f"integration/loop/{incident}/stream", after
-        self.seen: list[int] = []
+        self.seen: list[str] = []
         self.types: list[str] = []
         self.error = ""
 
@@ -29,20 +29,19 @@ class Follower(threading.Thread):
             with self.api.stream(self.path, self.after) as lines:
                 for said in _messages(lines):
                     self.types.append(said["event"]["type"])
-                    self.seen.append(said["event"]["seq"])
+                    self.seen.append(said["event"]["place"])
         except Exception as error:  # noqa: BLE001 - told with what was missed
             self.error = f" ({type(error).__name__}: {error})"
 
-    def wait_for_all(self, story: list[int], why: str) -> None:
+    def wait_for_all(self, story: list[str], why: str) -> None:
         """Wait until it has brought every event of a story, and none of them twice. Raises GaveUp."""
-        wanted = [seq for seq in story if seq > (self.after or 0)]
+        begin = story.index(self.after) + 1 if self.after else 0
+        earlier, wanted = story[:begin], story[begin:]
         try:
             until(lambda: set(wanted) <= set(self.seen), why, SEES_WITHIN)
         except GaveUp as error:
             raise GaveUp(f"{why}: {self.seen} of {wanted}{self.error}") from error
-        if sorted(self.seen) != sorted(set(self.seen)) or (
-            self.after and min(self.seen) <= self.after
-        ):
+        if len(self.seen) != len(set(self.seen)) or set(self.seen) & set(earlier):
             raise GaveUp(f"{why}: it was sent {self.seen} after {self.after}")
 
 
@@ -72,15 +71,15 @@ def follow_without_the_channel(attack: Attack) -> dict[str, int]:
     return {"events": len(events), "after_the_middle": len(events) - events.index(middle) - 1}
 
 
-def _told(attack: Attack, incident: str) -> list[int]:
-    """The numbers of all events of a story, once its loop does not run."""
+def _told(attack: Attack, incident: str) -> list[str]:
+    """The places of all events of a story, once its loop does not run."""
     api = attack.office.agent("world")
     until(
         lambda: api.get(f"integration/loop/{incident}")["state"] != "running",
         f"the loop of {incident} runs on",
     )
     timeline = api.get(f"integration/timeline/{incident}")["timeline"]
-    return sorted(entry["seq"] for entry in timeline)
+    return [entry["place"] for entry in timeline]
 
 
 def _messages(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

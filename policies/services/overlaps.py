@@ -1,0 +1,72 @@
+"""How the policies of a tenant stand to each other: duplicates, contradictions, and those that another one makes needless.
+
+What is said here is certain; where nothing is said, nothing was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Q
+
+from policies.as_code.linting import Clash, Said, clash, clashes
+from policies.conditions import ConditionError
+from policies.meaning import same
+from policies.models import Policy
+
+COMPARED = 200
+"""Live policies about a tool that one is compared with, oldest first; each takes some microseconds."""
+
+
+def among(policies: Iterable[Policy]) -> list[Clash]:
+    """Pairs of which one is not needed or never wins."""
+    return list(clashes(_said(policies)))
+
+
+def of(policy: Policy) -> list[str]:
+    """What is to be known of a policy beside the live ones that are about the same calls, a sentence each."""
+    about = Q(tool__in=["", policy.tool]) if policy.tool else Q()
+    live = Policy.objects.live().filter(about, simulated=policy.simulated).exclude(id=policy.id)
+    others = _said(live.only(*_COMPARED_BY).order_by("id")[:COMPARED])
+    return [
+        str(found) for mine in _said([policy]) for other in others if (found := clash(mine, other))
+    ]
+
+
+def saying(condition: str, tool: str) -> Policy | None:
+    """The oldest live policy about all calls of a tool that says this, in whatever words; None where none does."""
+    live = Policy.objects.live().filter(tool=tool, scope_type=Policy.Scope.TENANT).order_by("id")
+    if (found := live.filter(condition=condition).first()) is not None:
+        return found
+    [wanted] = _said([Policy(condition=condition, tool=tool)])
+    for said in _said(live.only(*_COMPARED_BY)[:COMPARED]):
+        if same(wanted.meaning, said.meaning):
+            return live.get(pk=said.where)
+    return None
+
+
+_COMPARED_BY = ("id", "name", "condition", "action", "tool", "scope_type", "scope_id")
+
+
+def _said(policies: Iterable[Policy]) -> list[Said]:
+    """Those that can be compared: a condition that was stored may be one that this version does not compile."""
+    said = [
+        Said(
+            policy.name,
+            policy.id,
+            policy.condition,
+            policy.action,
+            policy.tool,
+            policy.scope_id if policy.scope_type == Policy.Scope.AGENT else "",
+        )
+        for policy in policies
+    ]
+    return [each for each in said if _compiles(each)]
+
+
+def _compiles(said: Said) -> bool:
+    try:
+        said.meaning  # noqa: B018 - reading it compiles
+    except ConditionError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""The blast radius: which of the calls that were made lately a policy would have touched."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from policies.conditions import Answer, ConditionError, compile_condition
+from policies.models import Outcome, Policy
+
+from . import calls
+
+WINDOW = timedelta(days=30)
+MOST_CALLS = 5_000
+"""Newest calls that are looked at, of those that went well and of those that failed each: less than a second."""
+
+
+def blast_radius(policy: Policy) -> dict[str, Any]:
+    """What the policy would have touched of the calls that were carried out in 30 days, as it is shown to a person.
+
+    ``said`` is the sentence. Rehearsals do not count. ``is_complete`` is False where there were more calls than are
+    looked at. A condition that cannot tell counts as it does in the guard, by the policy's failure mode.
+    """
+    try:
+        condition = compile_condition(policy.condition)
+    except ConditionError as error:
+        return {"said": f"Nobody knows: its condition cannot be read ({error.message})."}
+    counting = {Answer.YES}
+    if policy.failure_mode == Policy.FailureMode.FAIL_CLOSED:
+        counting.add(Answer.ERROR)
+    looked_at, agents, hits = 0, set[str](), {True: 0, False: 0}
+    is_complete = True
+    for ok in (True, False):
+        carried_out = [outcome.decision for outcome in _carried_out(policy, ok=ok)]
+        touched = [
+            decision
+            for decision, said in zip(
+                carried_out, calls.answers(condition, carried_out), strict=True
+            )
+            if said in counting
+        ]
+        hits[ok] = len(touched)
+        agents.update(decision.agent_id for decision in touched)
+        looked_at += len(carried_out)
+        is_complete = is_complete and len(carried_out) < MOST_CALLS
+    return {
+        "said": _sentence(sum(hits.values()), len(agents), looked_at, is_complete=is_complete),
+        "days": WINDOW.days,
+        "looked_at": looked_at,
+        "is_complete": is_complete,
+        "calls": sum(hits.values()),
+        "agents": len(agents),
+        "went_well": hits[True],
+        "failed": hits[False],
+    }
+
+
+def _carried_out(policy: Policy, *, ok: bool) -> QuerySet[Outcome]:
+    """Newest first; found by the index over tool and result, so that the cost follows the tool's own calls."""
+    found = Outcome.objects.filter(ok=ok, simulated=False, created_at__gte=timezone.now() - WINDOW)
+    if policy.tool:
+        found = found.filter(tool=policy.tool)
+    if policy.scope_type == Policy.Scope.AGENT:
+        found = found.filter(agent__name=policy.scope_id)
+    return found.select_related("decision__agent", "decision__run").order_by("-id")[:MOST_CALLS]
+
+
+def _sentence(calls: int, agents: int, looked_at: int, *, is_complete: bool) -> str:
+    of = f"of {looked_at}" if is_complete else f"of the newest {looked_at}"
+    if not looked_at:
+        return f"No such call was carried out in {WINDOW.days} days."
+    return (
+        f"Would have touched {calls} call{'s' * (calls != 1)} of {agents} agent{'s' * (agents != 1)}"
+        f" in {WINDOW.days} days, {of} that were carried out."
+    )

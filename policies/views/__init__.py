@@ -1,0 +1,1 @@
+"""The console's pages of policies, their coverage, graduation and calibrations."""
