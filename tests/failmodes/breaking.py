@@ -171,12 +171,8 @@ def beat_down(product: Product) -> Iterator[None]:
         pytest.skip("there is no redis-server on this machine")
     product.start("worker")
     product.start("beat")
-    until(lambda: product.ask(_TIMERS), 60)
-    # A new timer begins with waiting a minute: let it be one that was there an hour ago.
-    product.ask("UPDATE django_celery_beat_periodictask SET last_run_at = now() - interval '1 h'")
-    product.ask("UPDATE django_celery_beat_periodictasks SET last_update = now()")
     try:
-        until(lambda: "beat" not in product.warnings(), 60)
+        until(lambda: _was_sent_for(product), 60)
         product.stop("beat")
         # Its promise holds for three minutes more: let that be over, and what it had sent be done.
         until(lambda: _has_broken_its_promise(product), 20)
@@ -247,8 +243,18 @@ def _system(product: Product, name: str, value: str) -> Iterator[None]:
             outside.execute("SELECT pg_reload_conf()")
 
 
-_TIMERS = "SELECT 1 FROM django_celery_beat_periodictask WHERE name = 'expire checkpoints'"
 _UNSIGNED = "SELECT 1 FROM antibody_ledgers_to_sign() WHERE waiting_seconds > %s"
+
+
+def _was_sent_for(product: Product) -> bool:
+    """A new timer begins with waiting a minute: let it be one that was there an hour ago.
+
+    Said again with each look: beat writes its timers when it starts, and knows of a change only
+    after it has looked once for changes.
+    """
+    product.ask("UPDATE django_celery_beat_periodictask SET last_run_at = now() - interval '1 h'")
+    product.ask("UPDATE django_celery_beat_periodictasks SET last_update = clock_timestamp()")
+    return "beat" not in product.warnings()
 
 
 def _has_broken_its_promise(product: Product) -> bool:
