@@ -41,6 +41,9 @@ class PatternSerializer(serializers.ModelSerializer[Pattern]):
     root_id = serializers.CharField(
         read_only=True, allow_null=True, help_text="The pattern that it was merged into."
     )
+    silenced_as = serializers.ChoiceField(
+        Pattern.Silence.choices, read_only=True, allow_blank=True, help_text="Empty: it is heeded."
+    )
     taxonomy = serializers.SerializerMethodField()
     silenced = serializers.SerializerMethodField()
 

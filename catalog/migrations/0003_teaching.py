@@ -2,9 +2,10 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.fields
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import governance.database.fields
 import governance.ids
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -53,11 +53,8 @@ class AntibodySchema(AutoSchema):
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
-        responses.setdefault(
-            "default",
-            {
-                "description": "A problem (RFC 9457)",
-                "content": {"application/problem+json": {"schema": PROBLEM}},
-            },
-        )
+        # Beside what a view says of its own: a request may be refused before it comes to the view.
+        refused = responses.setdefault("default", {"content": {}})
+        refused["description"] = "A problem (RFC 9457)"
+        refused["content"]["application/problem+json"] = {"schema": PROBLEM}
         return responses

@@ -82,6 +82,14 @@ class ProcessedSerializer(serializers.Serializer[Any]):
     dedup_key = serializers.CharField()
 
 
+class NotProcessedSerializer(serializers.Serializer[Any]):
+    """PagerDuty's own refusal."""
+
+    status = serializers.CharField()
+    message = serializers.CharField()
+    errors = serializers.ListField(child=serializers.CharField())
+
+
 class EnqueueView(IntakeView):
     """Alerts by their ``dedup_key``: one incident for each, until it is resolved."""
 
@@ -89,7 +97,10 @@ class EnqueueView(IntakeView):
 
     @extend_schema(
         request=EventSerializer,
-        responses={202: ProcessedSerializer},
+        responses={
+            202: ProcessedSerializer,
+            ("default", "application/json"): NotProcessedSerializer,
+        },
         # Or in the body, which OpenAPI has no word for.
         auth=[{"bearer": []}, {}],  # type: ignore[list-item]
     )
