@@ -19,6 +19,8 @@ from .wire import MOST_BYTES
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # whichever its first bytes say
 RAW = -zlib.MAX_WBITS
 CHUNK = 65_536
+# Each costs a copy of what comes after it; clients send one, and programs that pack in parallel a few.
+MOST_MEMBERS = 100
 
 
 class PackedParser(BaseParser):
@@ -63,8 +65,15 @@ def _as_it_is(body: bytes, most: int) -> bytes:
 
 def _inflated(body: bytes, most: int) -> bytes:
     """gzip or zlib; several members after each other are one body, as gzip has it."""
-    found, rest = bytearray(), body
+    found, rest, members = bytearray(), body, 0
     while rest:
+        members += 1
+        if members > MOST_MEMBERS:
+            raise Unreadable(
+                f"The body is packed as more than {MOST_MEMBERS} members.",
+                field="Content-Encoding",
+                limit=MOST_MEMBERS,
+            )
         unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
         try:
             found += unpacker.decompress(rest, most + 1 - len(found))

@@ -115,9 +115,11 @@ def inner_first(spans: list[Span]) -> list[Span]:
     parents = {(span.trace_id, span.span_id): span.parent_id for span in spans}
     depths: dict[tuple[str, str], int] = {}
     for start in parents:
-        path, here = [], start
+        # A dict for its keys: spans that call each other in a ring would be walked for ever.
+        path: dict[tuple[str, str], None] = {}
+        here = start
         while here in parents and here not in depths and here not in path:
-            path.append(here)
+            path[here] = None
             here = (here[0], parents[here])
         depth = depths.get(here, 0)
         for place in reversed(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from governance.database.tenancy import tenant_scope
+from incidents.intake.spans import Span, inner_first
 from incidents.models import Incident
 from tests import factories
 
@@ -185,6 +187,25 @@ def test_bad_requests_are_refused_as_a_status(
         assert (answer.json()["code"], bool(answer.json()["message"])) == (3, True)
     else:
         assert Status.FromString(answer.content).message
+
+
+def test_a_span_is_of_the_tenant_whose_token_it_came_with(acme: Any, umbra: Any, api: Any) -> None:
+    """The very same span at two tenants, where its parent speaks of it once more: each has its own."""
+    child, parent = span(parentSpanId="c" * 16), span(spanId="c" * 16)
+    for tenant in (acme, umbra):
+        for told in (child, parent):
+            answer = api(factories.agent_token(tenant)).post(TRACES, traces(told), format="json")
+            assert (answer.status_code, answer.json()) == (200, {})
+    for tenant in (acme, umbra):
+        with tenant_scope(tenant.id):
+            assert Incident.objects.get().context["span"]["span_id"] == "b" * 16
+
+
+def test_spans_that_call_each_other_a_hundred_thousand_deep_or_in_a_ring_are_sorted() -> None:
+    chain = [Span("t", str(n), str(n - 1), "call", 2, "boom", 0, 0, {}) for n in range(100_000)]
+    assert inner_first(chain[::-1]) == inner_first(chain) == chain[::-1]
+    ring = [replace(chain[0], parent_id="2"), *chain[1:3]]
+    assert len(inner_first(ring)) == 3
 
 
 def test_a_wrong_token_opens_nothing(db: None, api: Any) -> None:

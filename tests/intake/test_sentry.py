@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import brotli
 import httpx
 import pytest
 import sentry_sdk
+from django.core.management import CommandError, call_command
 
+from governance.database.tenancy import leave_tenant, tenant_scope
+from governance.models import Tenant
 from incidents.models import Incident
 from tests import factories
 
@@ -115,13 +122,53 @@ def test_bad_envelopes_are_refused_in_sentrys_words(
     assert answer.json().keys() == {"detail", "causes"}
 
 
-def test_a_bomb_is_given_up_where_it_passes_the_limit(acme: Any, api: Any) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("br", partial(brotli.compress, quality=1)),
+    ],
+)
+def test_a_bomb_is_given_up_where_it_passes_the_limit(
+    acme: Any, api: Any, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
     token = factories.agent_token(acme)
-    bomb = gzip.compress(bytes(200_000_000))
+    bomb = pack(bytes(200_000_000))
     answer = api().generic(
-        "POST", f"/api/1/envelope/?sentry_key={token}", bomb, HTTP_CONTENT_ENCODING="gzip"
+        "POST", f"/api/1/envelope/?sentry_key={token}", bomb, HTTP_CONTENT_ENCODING=encoding
     )
+    assert len(bomb) < 250_000
     assert (answer.status_code, "10485760" in answer.json()["detail"]) == (413, True)
+
+
+def test_a_body_of_very_many_gzip_members_is_not_unpacked(acme: Any, api: Any) -> None:
+    """Each is copied around what comes after it: half a million would cost minutes."""
+    token = factories.agent_token(acme)
+    address = f"/api/1/envelope/?sentry_key={token}"
+
+    def send(members: int) -> Any:
+        body = gzip.compress(b"") * members + gzip.compress(b"{}")
+        return api().generic("POST", address, body, HTTP_CONTENT_ENCODING="gzip")
+
+    assert send(9).status_code == 200
+    refused = send(500_000)
+    assert (refused.status_code, "100 members" in refused.json()["detail"]) == (400, True)
+
+
+def test_an_event_is_of_the_tenant_whose_key_it_came_with(
+    served: Served, umbra: Any, only: Callable[[], Incident]
+) -> None:
+    """The very same event, id and all, at two tenants: each has its own, and neither counts the other's."""
+    others = factories.agent_token(umbra)
+    leave_tenant()
+    body = json.dumps(EVENT).encode()
+    for token in (served.token, others, others):
+        answer = httpx.post(f"http://{served.host}/api/1/store/?sentry_key={token}", content=body)
+        assert answer.json() == {"id": "a" * 32}
+    assert only().reported == 1  # type: ignore[attr-defined]
+    with tenant_scope(umbra.id):
+        assert Incident.objects.counted().get().reported == 2  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("key", ["", "abt_wrong"])
@@ -130,8 +177,26 @@ def test_a_wrong_key_opens_nothing(db: None, api: Any, key: str) -> None:
     assert (answer.status_code, "detail" in answer.json()) == (401, True)
 
 
-def test_a_token_can_stand_in_a_dsn(acme: Any) -> None:
-    """Sentry's client for JavaScript takes letters, digits and underscores there."""
-    token = factories.agent_token(acme)
-    assert token.isascii()
-    assert token.replace("_", "").isalnum()
+def test_the_dsn_that_is_printed_is_one_that_sentrys_client_takes(
+    served: Served, only: Callable[[], Incident]
+) -> None:
+    """Its client for JavaScript besides takes only letters, digits and underscores there."""
+    said = io.StringIO()
+    asked = ["--tenant", "acme", "--name", "cart", "--dsn", f"http://{served.host}/"]
+    call_command("create_token", *asked, "--json", stdout=said)
+    printed = json.loads(said.getvalue())
+    assert printed["token"].isascii()
+    assert printed["token"].replace("_", "").isalnum()
+    sending = client(printed["dsn"])
+    with sentry_sdk.isolation_scope() as scope:
+        scope.set_client(sending)
+        scope.capture_message("the cart is gone", level="error")
+    sending.close(timeout=20)
+    assert (only().agent.name, only().message) == ("cart", "the cart is gone")
+
+
+@pytest.mark.parametrize("address", ["shop.example", "ftp://shop.example", "http://"])
+def test_a_dsn_of_no_address_is_refused_before_a_token_is_made(db: None, address: str) -> None:
+    with pytest.raises(CommandError, match="--dsn must be an address"):
+        call_command("create_token", "--tenant", "acme", "--name", "cart", "--dsn", address)
+    assert not Tenant.objects.exists()
