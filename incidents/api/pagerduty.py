@@ -87,7 +87,7 @@ class NotProcessedSerializer(serializers.Serializer[Any]):
 
     status = serializers.CharField()
     message = serializers.CharField()
-    errors = serializers.ListField(child=serializers.CharField())
+    errors = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
 
 
 class EnqueueView(IntakeView):
