@@ -4,6 +4,9 @@ PYTHON_BIN := .venv/bin
 WORKERS ?= 2     # two fit two cores; each has a test database of its own
 ARGS ?=          # more for the command, as in: make test ARGS="-k prevention -x"
 
+# Images set it; here it would have each of the product's processes compile all of it at its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run test lint format bench lock notice clean
 
 help: ## this list

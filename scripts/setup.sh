@@ -4,6 +4,7 @@
 # Measured on two cores with nothing cached, the venv itself (4 s) not counted: pip 33 s,
 # uv fetched by pip 4 s. So pip fetches uv, uv does the rest, and pip stands in where uv has no
 # wheel or cannot reach the index (pip reads pip.conf, uv does not). Both check every hash.
+# Compiled here once: else each process does it at its start, for seconds, where none may keep it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +36,8 @@ make_venv() {
 with_uv() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --require-hashes -r requirements/uv.txt &&
-        .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$1"
+        .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python \
+            --require-hashes -r "$1"
 }
 
 with_pip() {
