@@ -209,20 +209,14 @@ class PatternAdmin(RecordAdmin):
             raise Http404("There is no such pattern.")
         return found
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **named: Any
     ) -> Any:
         """With the patterns that are most like it, and what people taught about it."""
-        record = self.get_object(request, object_id) if object_id else None
-        extra = dict(extra_context or {})
+        record = named.get("obj")
         if record is not None:
-            extra["alike"] = services.similar_to(record)
-            extra["taught"] = taught_of(record)
-        return super().changeform_view(request, object_id, form_url, extra)
+            context |= {"alike": services.similar_to(record), "taught": taught_of(record)}
+        return super().render_change_form(request, context, *args, **named)
 
     @display(description="standing")
     def standing(self, record: Pattern) -> str:

@@ -231,22 +231,17 @@ class RecordAdmin(ModelAdmin):
             if verb.in_bulk
         }
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **named: Any
     ) -> Any:
-        record = self.get_object(request, object_id) if object_id else None
-        extra = {
-            **(extra_context or {}),
+        record = named.get("obj")
+        context |= {
             "verbs": self.verbs_for(request, record) if record else [],
             "story_url": self.story_url(record) if record else "",
             "show_save": self.has_add_permission(request)
             or self.has_change_permission(request, record),
         }
-        return super().changeform_view(request, object_id, form_url, extra)
+        return super().render_change_form(request, context, *args, **named)
 
     def do(self, request: HttpRequest, verb: str, object_id: str | None = None) -> HttpResponse:
         """Ask why, then do it, with each of the records by itself."""

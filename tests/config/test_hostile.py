@@ -19,6 +19,8 @@ from tests import factories
 
 from .hostile import WANTED, bodies
 
+pytestmark = pytest.mark.slow
+
 # So many of them at each route; all by hand: HOSTILE_BODIES=500 pytest tests/config/test_hostile.py
 SHARE = int(os.environ.get("HOSTILE_BODIES", "25"))
 TAKES_A_BODY = {"POST", "PUT", "PATCH", "DELETE"}

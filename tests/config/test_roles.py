@@ -33,6 +33,8 @@ from recovery.models import Recovery, RecoveryTemplate
 from recovery.services import make_template
 from routing.models import Adjustment
 from tests import factories
+
+pytestmark = pytest.mark.slow
 from tests.recovery import cast
 from tests.routing import making
 

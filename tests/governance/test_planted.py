@@ -30,7 +30,7 @@ from tests.recovery.cast import say, server
 
 from .planted import IN_ARGUMENTS, IN_CONTEXT, IN_MESSAGES, IN_NAMES, OF_OURS, core, leaked
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 Api = Callable[..., APIClient]
 WITHIN_SECONDS = 20.0
 # Of each kind of record so many pages: a list shows all of them. Of incidents one for each shape of a secret.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+import pytest
 from django.db import connection
 
 from config import backups
@@ -24,6 +25,8 @@ from .layers import without_managers
 from .logins import without_row_security
 from .probes import QUICK
 from .world import World
+
+pytestmark = pytest.mark.slow
 
 
 def holds(result: Result, *, requests: int, own: int) -> None:

@@ -29,6 +29,8 @@ from .crawl import crawl
 from .probes import QUICK
 from .world import World
 
+pytestmark = pytest.mark.slow
+
 TABLES = "|".join(
     sorted((model._meta.db_table for model in tenant_models()), key=len, reverse=True)
 )
