@@ -33,10 +33,10 @@ from recovery.models import Recovery, RecoveryTemplate
 from recovery.services import make_template
 from routing.models import Adjustment
 from tests import factories
-
-pytestmark = pytest.mark.slow
 from tests.recovery import cast
 from tests.routing import making
+
+pytestmark = pytest.mark.slow
 
 PRINCIPALS = ("nobody", "agent", *Role.values, "server")
 # Whose ids stand in the routes of the API, by the first word of the address.
