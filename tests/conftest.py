@@ -47,12 +47,6 @@ def pytest_configure() -> None:
     limits.WAIT_SECONDS = 10.0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: one that begins last has a single worker at work for minutes."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Start the database before anybody asks for it."""
@@ -85,6 +79,8 @@ def _emptied(self: DatabaseOperations, sql_list: list[str]) -> None:
     guarded = {model._meta.db_table for model in tenant_models() if issubclass(model, AppendOnly)}
     login = administrator(os.environ, settings.DATA_DIR)
     with psycopg.connect(**login.dsn(connection.settings_dict["NAME"])) as inside:
+        # As truncating would: what the test before left running in a thread or a process ends first.
+        inside.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         # What refers to what does not matter where all of it goes.
         inside.execute("SET session_replication_role = replica")
         holding = " UNION ALL ".join(
