@@ -13,7 +13,7 @@ from governance.models import FailureState
 from incidents.models import Incident
 
 from .models import PatternMatch
-from .services import matches_of, recognise, silenced_of
+from .services import recognise, silenced_of
 from .services.recognition import SEEN_MOST
 
 # An event's headline has 300 characters, and what follows the name must not be cut off.
@@ -24,8 +24,7 @@ def land(works: Sequence[Work]) -> Mapping[str, Outcome]:
     """Match the incidents of one tenant's loops; landing again finds the match that is there."""
     named = [work.incident_id for work in works]
     incidents = {incident.id: incident for incident in _incidents(named)}
-    found = matches_of(incidents)
-    made = recognise(incidents[work.incident_id] for work in works if work.incident_id not in found)
+    made, found = recognise(incidents[work.incident_id] for work in works)
     # Most batches have none that was ever silenced; then the database's clock is not asked.
     perhaps = {
         each.pattern_id for each in (*found.values(), *made.values()) if each.pattern.silenced_as

@@ -16,10 +16,7 @@ from .choice import Candidate, Choice, choose, refined
 from .keys import keys_of
 from .signature import Signature, signature_of
 
-__all__ = ["MOST_PER_KEY", "Catalogue", "Placed"]
-
-# Patterns that are looked at under one key, the newest of them: a key that more share says little.
-MOST_PER_KEY = 32
+__all__ = ["Catalogue", "Placed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,10 @@ class Catalogue:
             limits = self._patterns[pattern].thresholds
             band = band_for(confidence, limits.strong_above, limits.weak_from)
             return Placed(pattern, confidence, band, is_new=False)
-        keys = tuple(keys_of(new))
-        found = sorted(set(chain.from_iterable(self._index[key][-MOST_PER_KEY:] for key in keys)))
+        keys = keys_of(new)
+        found = sorted(
+            set(chain.from_iterable(self._index[key][-most:] for key, most in keys.items()))
+        )
         choice = choose(new, (self._patterns[each] for each in found))
         is_new = choice.nearest is None or choice.band == Band.NOVEL
         if choice.nearest is None or is_new:
@@ -78,7 +77,7 @@ class Catalogue:
         self._signatures[new.hash] = pattern, 1.0 if is_new else choice.confidence
         for key in keys:
             self._keep(key, pattern)
-        return Placed(pattern, choice.confidence, choice.band, is_new, keys, choice)
+        return Placed(pattern, choice.confidence, choice.band, is_new, tuple(keys), choice)
 
     def _keep(self, key: int, pattern: str) -> None:
         if pattern not in self._index[key]:

@@ -10,7 +10,7 @@ from governance import redaction
 
 from ..models import Pattern, PatternMatch, PatternSignature
 from ..rules import evidence
-from .recognition import as_candidate
+from .recognition import signature_at
 from .renewal import sign
 
 
@@ -90,12 +90,12 @@ def _explained(match: PatternMatch, firsts: Mapping[str, dict[str, Any]]) -> dic
     made = sign(match.incident)
     first = firsts.get(why.get("signature_id", ""), {})
     origin = {"nearest_other": first["nearest_other"]} if first.get("nearest_other") else {}
-    return {**evidence(made, as_candidate(match.pattern).signature), **origin, **why}
+    return {**evidence(made, signature_at(match.pattern)), **origin, **why}
 
 
 def compared(one: Pattern, other: Pattern) -> dict[str, Any]:
     """How like two patterns are, and what that rests on."""
-    return evidence(as_candidate(one).signature, as_candidate(other).signature)
+    return evidence(signature_at(one), signature_at(other))
 
 
 def _firsts(matches: Iterable[PatternMatch]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from ..models import Pattern, PatternKey, PatternSignature
 from ..rules import keys_of
 from ..rules.exchange import KnownPattern, KnownSignature, read, read_patterns
 from .exporting import pieces
-from .recognition import as_candidate
+from .recognition import signature_at
 from .renewal import hold_newcomers
 
 BATCH = 1_000
@@ -210,7 +210,7 @@ def _write(
         (
             PatternKey(key=key, pattern=target)
             for target, each in zip(targets, batch, strict=True)
-            for key in keys_of(as_candidate(_opened(each.said)).signature)
+            for key in keys_of(signature_at(_opened(each.said)))
         ),
         ignore_conflicts=True,
     )

@@ -40,9 +40,8 @@ def match_incidents(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
     An incident that has a match keeps it. One that came without an error type and a message is
     missing from the answer.
     """
-    wanted = {incident.id: incident for incident in incidents}
-    found = matches_of(wanted)
-    return found | recognise(each for name, each in wanted.items() if name not in found)
+    made, found = recognise(incidents)
+    return found | made
 
 
 def matches_of(incident_ids: Iterable[str]) -> dict[str, PatternMatch]:
@@ -57,23 +56,34 @@ def _matched(incident_ids: Sequence[str]) -> QuerySet[PatternMatch]:
     return matches.select_related("pattern").order_by("id")
 
 
-def recognise(incidents: Iterable[Incident]) -> dict[str, PatternMatch]:
-    """Write a match for each of these incidents, which have none; by incident id, in their order.
+def recognise(
+    incidents: Iterable[Incident],
+) -> tuple[dict[str, PatternMatch], dict[str, PatternMatch]]:
+    """Write a match for each incident that has none: those written now, and those that were there, by incident id.
 
     Where every failure is known it takes two statements, however many incidents there are; they
     see one another, so their order decides which of them opens a pattern. One that came without an
-    error type and a message is missing from the answer.
+    error type and a message is in neither answer.
     """
     signatures = {
-        incident: made
+        incident: signed
         for incident in incidents
-        if (made := sign(incident)).error_type or made.template or made.frames
+        if (signed := sign(incident)).error_type or signed.template or signed.frames
     }
     if not signatures:
-        return {}
-    matches = list(_matches(signatures, recognised(signatures)))
-    insert(matches)
-    return {match.incident_id: match for match in matches}
+        return {}, {}
+    made = {match.incident_id: match for match in _matches(signatures, recognised(signatures))}
+    # Hardly ever is one there, so the constraint tells and nobody asks before.
+    if insert(made.values(), ignore_conflicts=True) == len(made):
+        return made, {}
+    written = {match.id for match in _written([each.id for each in made.values()])}
+    fresh = {name: match for name, match in made.items() if match.id in written}
+    return fresh, matches_of(made.keys() - fresh.keys())
+
+
+@compiled
+def _written(ids: Sequence[str]) -> QuerySet[PatternMatch]:
+    return PatternMatch.objects.filter(id__any=ids)
 
 
 def _matches(signatures: Mapping[Incident, Signature], known: Known) -> Iterable[PatternMatch]:

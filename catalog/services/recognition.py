@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -33,7 +33,7 @@ from ..rules import (
     keys_of,
     signature_of,
 )
-from ..rules.stream import MOST_PER_KEY, Catalogue, Placed
+from ..rules.stream import Catalogue, Placed
 from ..rules.telling import said
 from .renewal import hold_newcomers, renew
 
@@ -139,6 +139,7 @@ def _signed(hashes: Sequence[str]) -> QuerySet[PatternSignature]:
         PatternSignature.objects.filter(hash__any=hashes)
         .select_related("pattern")
         .seen_up_to(SEEN_MOST)
+        .order_by()  # else PostgreSQL may walk all of them in their order
     )
 
 
@@ -157,68 +158,75 @@ def _compare(known: Known, newcomers: Sequence[tuple[Signature, Incident]]) -> N
     if not newcomers:
         return
     catalogue = Catalogue(partial(new_id, "pat"))
-    patterns: dict[str, Pattern] = {}
-    nearby = list(at_hand({key for made, _ in newcomers for key in keys_of(made)}))
-    roots = _roots(pattern for _, pattern in nearby)
-    for key, pattern in nearby:
-        patterns.setdefault(pattern.id, pattern)
-        catalogue.know(as_candidate(pattern, roots.get(pattern.root_id or "")), key)
-    new: list[Pattern] = []
-    placed: list[tuple[Signature, Incident, Placed]] = []
-    for made, incident in newcomers:
-        decision = catalogue.place(made)
-        if decision.is_new:
-            patterns[decision.pattern] = opened(decision.pattern, made)
-            new.append(patterns[decision.pattern])
-        placed.append((made, incident, decision))
-        pattern = patterns[decision.pattern]
-        pattern = roots.get(pattern.root_id or "", pattern)
+    roots: dict[str, str] = {}
+    for found in at_hand(*(made for made, _ in newcomers)):
+        roots[found.candidate.id] = found.root_id or found.candidate.id
+        for key in found.keys:
+            catalogue.know(found.candidate, key)
+    placed = [(made, incident, catalogue.place(made)) for made, incident in newcomers]
+    new = {each.pattern: opened(each.pattern, made) for made, _, each in placed if each.is_new}
+    joined = {each.pattern for _, _, each in placed} - new.keys()
+    patterns = new | _joined({*joined, *(roots[each] for each in joined)})
+    _write(list(new.values()), placed, patterns, catalogue.refined)
+    for made, _, decision in placed:
+        pattern = patterns[roots.get(decision.pattern, decision.pattern)]
         known.recognised[made.hash] = _recognition(made, decision, pattern)
-    _write(new, placed, patterns, catalogue.refined)
-    recognitions = (known.recognised[made.hash] for made, _, _ in placed)
-    joined = {each.pattern.id for each in recognitions if not each.is_new} - known.seen.keys()
-    if joined := joined - {each.id for each in new}:
-        known.seen.update({each.id: each.seen for each in _seen(list(joined))})
+        if pattern.id not in new:
+            known.seen.setdefault(pattern.id, pattern.seen)
+
+
+def _joined(ids: Collection[str]) -> dict[str, Pattern]:
+    return {each.id: each for each in _seen(list(ids))} if ids else {}
 
 
 @compiled
 def _seen(ids: Sequence[str]) -> QuerySet[Pattern]:
-    return Pattern.objects.filter(id__any=ids).seen_up_to(SEEN_MOST)
+    return Pattern.objects.filter(id__any=ids).seen_up_to(SEEN_MOST).order_by()
 
 
-_FIELDS = [each.attname for each in Pattern._meta.concrete_fields]
-_FRAMES = _FIELDS.index("frames")
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A pattern that failures like some are compared with, the keys that led to it, and what it was merged into."""
+
+    candidate: Candidate
+    keys: Sequence[int]
+    root_id: str | None
+
+
 # For each key the newest patterns under it, from its index: however many patterns there are.
-_AT_HAND = f"""
-    SELECT wanted.key, {", ".join(f"pattern.{name}" for name in _FIELDS)}
-    FROM unnest(%s::bigint[]) AS wanted (key)
-    CROSS JOIN LATERAL (
-        SELECT pattern_id FROM catalog_patternkey AS entry
-        WHERE entry.tenant_id = %s AND entry.key = wanted.key
-        ORDER BY entry.pattern_id DESC LIMIT %s
+_AT_HAND = """
+    SELECT found.keys, pattern.id, pattern.error_type, pattern.tool, pattern.template, pattern.frames, root.id,
+           coalesce(root.strong_above, pattern.strong_above), coalesce(root.weak_from, pattern.weak_from)
+    FROM (
+        SELECT newest.pattern_id, array_agg(wanted.key) AS keys
+        FROM unnest(%s::bigint[], %s::int[]) AS wanted (key, most)
+        CROSS JOIN LATERAL (
+            SELECT pattern_id FROM catalog_patternkey AS entry
+            WHERE entry.tenant_id = %s AND entry.key = wanted.key
+            ORDER BY entry.pattern_id DESC LIMIT wanted.most
+        ) AS newest
+        GROUP BY newest.pattern_id
     ) AS found
     JOIN catalog_pattern AS pattern ON pattern.tenant_id = %s AND pattern.id = found.pattern_id
-"""  # noqa: S608 - names of columns
+    LEFT JOIN catalog_pattern AS root ON root.tenant_id = %s AND root.id = pattern.root_id
+"""
 
 
-def at_hand(keys: Iterable[int]) -> Iterable[tuple[int, Pattern]]:
-    """The patterns that an index finds under these keys; one found under several comes several times."""
+def at_hand(*signatures: Signature) -> Iterable[Found]:
+    """The patterns that an index finds for failures that are signed so, each once."""
+    keys = {key: most for made in signatures for key, most in keys_of(made).items()}
     with connection.cursor() as cursor:
-        cursor.execute(_AT_HAND, [list(keys), IN_SCOPE, MOST_PER_KEY, IN_SCOPE])
+        cursor.execute(_AT_HAND, [list(keys), list(keys.values()), IN_SCOPE, IN_SCOPE, IN_SCOPE])
         rows = cursor.fetchall()
-    for key, *values in rows:
-        frames = values[_FRAMES]
-        values[_FRAMES] = json.loads(frames) if isinstance(frames, str) else frames
-        yield key, Pattern.from_db(connection.alias, _FIELDS, values)
+    for led_by, id, error_type, tool, template, frames, root_id, strong_above, weak_from in rows:
+        made = _signature_of(error_type, tool, template, tuple(map(str, json.loads(frames))))
+        yield Found(Candidate(id, made, Thresholds(strong_above, weak_from)), led_by, root_id)
 
 
-def as_candidate(pattern: Pattern, root: Pattern | None = None) -> Candidate:
-    """A stored pattern as new failures are compared with it; where it was merged, by the thresholds of that pattern."""
-    made = _signature_of(
-        pattern.error_type, pattern.tool, pattern.template, tuple(map(str, pattern.frames))
-    )
-    limits = root or pattern
-    return Candidate(pattern.id, made, Thresholds(limits.strong_above, limits.weak_from))
+def signature_at(pattern: Pattern) -> Signature:
+    """A stored pattern's signature, as new failures are compared with it."""
+    frames = tuple(map(str, pattern.frames))
+    return _signature_of(pattern.error_type, pattern.tool, pattern.template, frames)
 
 
 # Stored templates are signed again to be compared; the same few come up again and again. Some 10 MB at most.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from governance import redaction
 
 from ..models import Pattern
-from ..rules import keys_of, likeness
+from ..rules import likeness
 from ..rules.likeness import Difference
-from .recognition import as_candidate, at_hand
+from .recognition import at_hand, signature_at
 
 MOST_SIMILAR = 10
 MOST_OF_TYPE = 200
@@ -40,17 +42,17 @@ def similar_to(pattern: Pattern, most: int = MOST_SIMILAR) -> list[Similar]:
 
     Also those that score next to nothing: that they agree in every word but one says why they are kept apart.
     """
-    mine = as_candidate(pattern).signature
+    mine = signature_at(pattern)
     of_type = Pattern.objects.filter(error_type=pattern.error_type).order_by("-id")
-    nearby = [*(found for _, found in at_hand(keys_of(mine))), *of_type[:MOST_OF_TYPE]]
-    others = {
-        found.id: found
-        for found in nearby
-        if found.root_id is None and found.id not in {pattern.id, pattern.root_id}
-    }
+    under_keys = [found.candidate.id for found in at_hand(mine)]
+    others = (
+        Pattern.objects.roots()
+        .filter(Q(id__any=under_keys) | Q(id__in=of_type.values("id")[:MOST_OF_TYPE]))
+        .exclude(id__in=filter(None, (pattern.id, pattern.root_id)))
+    )
     compared = []
-    for other in others.values():
-        like = likeness(mine, as_candidate(other).signature)
+    for other in others:
+        like = likeness(mine, signature_at(other))
         if not like.agreed and like.confidence < LEAST:
             continue
         compared.append(Similar(other, like.confidence, like.agreed, like.differences))

@@ -11,7 +11,8 @@ from django.db import connection
 
 from catalog import services
 from catalog.models import Pattern, PatternMatch
-from catalog.services import NothingToMatch, match_incident, match_incidents, recognition
+from catalog.rules import keys
+from catalog.services import NothingToMatch, match_incident, match_incidents
 from governance.actors import COMMAND, Actor
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.models import LedgerEntry, Tenant
@@ -149,7 +150,8 @@ def test_of_two_equally_like_the_older_is_joined(acme: Tenant) -> None:
 def test_only_the_newest_patterns_under_a_key_are_compared(
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recognition, "MOST_PER_KEY", 1)
+    monkeypatch.setattr(keys, "MOST_PER_KEY", 1)
+    monkeypatch.setattr(keys, "MOST_NEARBY", 1)
     match_incident(failure("gift card balance is not enough", tool="one"))
     match_incident(failure("gift card balance is not enough", error_type="Another"))
     assert match_incident(failure("gift card balance is not enough", tool="two")).is_new

@@ -301,8 +301,12 @@ class TestSilence:
         full, _ = two
         services.silence(full, how="ignored", until=timezone.now() + timedelta(hours=1), **SAID)
         seen("flight HAT111 is full")
-        Pattern.objects.filter(pk=full.pk).update(silenced_until=timezone.now())
+        # Ids tell milliseconds apart and no less.
+        ends = timezone.now() + timedelta(milliseconds=1)
+        Pattern.objects.filter(pk=full.pk).update(silenced_until=ends)
         full.refresh_from_db()
+        while timezone.now() < ends + timedelta(milliseconds=1):
+            pass
         seen("flight HAT112 is full")
         assert services.silenced_of([full.id]) == {}
         assert services.count_silenced(full) == 1

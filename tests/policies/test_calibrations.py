@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from catalog.models import Pattern, PatternMatch
-from catalog.services import recognise
+from catalog.services import match_incidents
 from governance.actors import CLOCK, Actor
 from governance.database.tenancy import leave_tenant
 from governance.models import LedgerEntry, Tenant
@@ -106,7 +106,7 @@ def test_only_a_person_judges_and_only_once(pattern: Pattern, rita: Actor) -> No
 
 def test_what_opened_a_pattern_cannot_have_been_wrong(acme: Tenant, rita: Actor) -> None:
     incident = factories.incident("quite another failure")
-    [match] = recognise([incident]).values()
+    [match] = match_incidents([incident]).values()
     with pytest.raises(Invalid):
         calibrations.judge(match, is_right=False, actor=rita)
 
