@@ -17,6 +17,7 @@ from governance.actors import LOOP
 from governance.database.compiled import compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
+from governance.database.trips import one_trip
 from governance.ids import new_id
 from governance.refusals import Invalid
 from incidents.models import Incident
@@ -278,30 +279,31 @@ def _write(
     patterns: Mapping[str, Pattern],
     templates: Mapping[str, str],
 ) -> None:
-    """Patterns, signatures and keys: a statement each, however many there are."""
+    """Patterns, signatures and keys: a statement each, however many there are, and all on one trip."""
     for pattern in opened:
         pattern.template = templates.get(pattern.id, pattern.template)
-    insert(opened)
-    insert(
-        PatternSignature(
-            pattern=patterns[each.pattern],
-            incident=incident,
-            hash=made.hash,
-            version=made.version,
-            confidence=1.0 if each.is_new else each.confidence,
-        )
-        for made, incident, each in placed
-    )
-    insert(
-        (
-            PatternKey(key=key, pattern=patterns[each.pattern])
-            for _, _, each in placed
-            for key in each.keys
-        ),
-        ignore_conflicts=True,
-    )
     new = {pattern.id for pattern in opened}
-    refine({name: text for name, text in templates.items() if name not in new})
+    with one_trip():
+        insert(opened)
+        insert(
+            PatternSignature(
+                pattern=patterns[each.pattern],
+                incident=incident,
+                hash=made.hash,
+                version=made.version,
+                confidence=1.0 if each.is_new else each.confidence,
+            )
+            for made, incident, each in placed
+        )
+        insert(
+            (
+                PatternKey(key=key, pattern=patterns[each.pattern])
+                for _, _, each in placed
+                for key in each.keys
+            ),
+            ignore_conflicts=True,
+        )
+        refine({name: text for name, text in templates.items() if name not in new})
 
 
 def refine(templates: Mapping[str, str]) -> None:

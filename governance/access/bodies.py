@@ -1,4 +1,4 @@
-"""What the body of a request says."""
+"""What the body of a request says, and that of an answer."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def validated(wanted: type[Serializer[Any]], request: Request) -> dict[str, Any]
     asked.initial_data = request.data
     asked.is_valid(raise_exception=True)
     said: dict[str, Any] = asked.validated_data
+    return said
+
+
+def rendered(wanted: type[Serializer[Any]], value: Any) -> dict[str, Any]:
+    """The body of an answer as this serializer writes it. For serializers that need nothing but the value."""
+    told = copy(_made(wanted))
+    told.instance = value
+    said: dict[str, Any] = told.data
     return said
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel, ServerCursor
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from . import driver
 from .deadline import Connection, limit
@@ -47,8 +47,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         milliseconds = self._wanted_limit()
         if (wanted, milliseconds) == (self._told, self._limited) or self._is_broken():
             return execute(sql, params, many, context)
-        # On one trip with the statement that needs it; only a cursor in the server cannot come along.
-        alone = isinstance(context["cursor"].cursor, ServerCursor)
+        # On one trip with the statement that needs it; only a cursor in the server cannot come along, and who is on
+        # a trip of several already takes it along.
+        alone = isinstance(context["cursor"].cursor, ServerCursor) or self._is_on_trip()
         with self.wrap_database_errors, nullcontext() if alone else self.connection.pipeline():
             with self.connection.cursor() as cursor:
                 if milliseconds == self._limited:
@@ -83,6 +84,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _is_broken(self) -> bool:
         return bool(self.connection.info.transaction_status == TransactionStatus.INERROR)
+
+    def _is_on_trip(self) -> bool:
+        return bool(self.connection.info.pipeline_status == PipelineStatus.ON)
 
     def is_usable(self) -> bool:
         """Asks the server only when something points to trouble: every request would wait for the answer.

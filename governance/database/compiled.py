@@ -11,30 +11,40 @@ from columns to model instances; later calls only send new parameters::
 
     found = matches_of([incident.id])  # a list of PatternMatch
 
+Questions that do not rest on one another go to the server on one trip::
+
+    [matches], [run] = ask(matches_of.ready(ids), run_named.ready(name))
+
 The text is the same for every tenant, because row-level security and no filter keeps tenants apart.
 
 What this relies on beyond Django's documented interface, and so must be looked at when Django is upgraded: that
-the iterable of a queryset (``_iterable_class``) takes its compiler from ``query.get_compiler()``, and that the
-compiler's ``execute_sql()`` sends what its ``as_sql()`` answers.
+the iterable of a queryset (``_iterable_class``) takes its compiler from ``query.get_compiler()``, that the compiler's
+``execute_sql()`` answers with lists of rows as the driver gave them, and that ``get_converters()`` says the same each time.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from copy import copy
+from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
+from django.db import connection, connections
 from django.db.models import Field, Lookup, QuerySet
 from django.db.models.fields.related import ForeignObject
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
+from .trips import one_trip
+
 Said = ParamSpec("Said")
 Row = TypeVar("Row")
+Found = TypeVar("Found")
+Other = TypeVar("Other")
 
 
 class CannotCompile(TypeError):
@@ -81,11 +91,17 @@ class Compiled(Generic[Said, Row]):
 
     def __call__(self, *args: Said.args, **kwargs: Said.kwargs) -> list[Row]:
         """The rows. Arguments are texts or lists of texts; raises TypeError for None, which SQL would never find."""
+        [rows] = ask(self.ready(*args, **kwargs))
+        found: list[Row] = rows
+        return found
+
+    def ready(self, *args: Said.args, **kwargs: Said.kwargs) -> Question[list[Row]]:
+        """The question with these arguments, for ``ask()``. Raises what asking would."""
         said = self._signature.bind(*args, **kwargs).arguments
         if None in said.values():
             raise TypeError(f"{self._declare.__name__}() was asked for None: {said}")
         self._text = self._text or self._compile()
-        return self._text.rows(said)
+        return Question(self._text, self._text.filled(said), list)
 
     def _compile(self) -> _Text:
         slots = {name: Slot(name) for name in self._signature.parameters}
@@ -108,29 +124,63 @@ def compiled(declare: Callable[Said, QuerySet[Any, Row]]) -> Compiled[Said, Row]
     return Compiled(declare)
 
 
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Found]):
+    """A compiled question with its arguments, not asked yet, and what is made of its rows."""
+
+    text: _Text
+    params: tuple[Any, ...]
+    made: Callable[[list[Any]], Found]
+
+    def then(self, make: Callable[[Found], Other]) -> Question[Other]:
+        """The same question, answered with what this function makes of the answer."""
+        made = self.made
+        return Question(self.text, self.params, lambda rows: make(made(rows)))
+
+
+def ask(*questions: Question[Any]) -> list[Any]:
+    """The answers in their order: one trip to the server, however many there are. Each sees what was committed when it began."""
+    with ExitStack() as open_until_read:
+        cursors = [open_until_read.enter_context(connection.cursor()) for _ in questions]
+        with one_trip() if len(questions) > 1 else nullcontext():
+            for cursor, each in zip(cursors, questions, strict=True):
+                cursor.execute(each.text.sql, each.params)
+        fetched = [cursor.fetchall() for cursor in cursors]
+    return [
+        each.made(each.text.rows(found)) for each, found in zip(questions, fetched, strict=True)
+    ]
+
+
 class _Text:
     """The constant text of a queryset, and what Django needs to make rows of the answer."""
 
     def __init__(self, name: str, queryset: QuerySet[Any, Any]) -> None:
         self._queryset = queryset
+        self.alias: str = queryset.db
         self._compiler: SQLCompiler = queryset.query.get_compiler(queryset.db)
         try:
-            self._sql, self.params = self._compiler.as_sql()
+            self.sql, self.params = self._compiler.as_sql()
         except EmptyResultSet:
             raise CannotCompile(f"{name}() is a queryset without rows.") from None
+        self._converters = self._compiler.get_converters([s[0] for s in self._compiler.select])
 
-    def rows(self, said: dict[str, Any]) -> list[Any]:
-        params = tuple(said[p] if type(p) is Slot else p for p in self.params)
+    def filled(self, said: dict[str, Any]) -> tuple[Any, ...]:
+        """The parameters of one call."""
+        return tuple(said[p] if type(p) is Slot else p for p in self.params)
+
+    def rows(self, fetched: list[Any]) -> list[Any]:
+        """What the queryset would make of these rows."""
         # Copies, for threads share what was compiled; and a connection belongs to one thread.
         compiler, query = copy(self._compiler), copy(self._queryset.query)
-        compiler.connection = connections[self._queryset.db]
-        compiler.as_sql = lambda *_, **__: (self._sql, params)  # type: ignore[method-assign]
+        compiler.connection = connections[self.alias]
+        compiler.execute_sql = lambda *_, **__: [fetched]  # type: ignore[method-assign,assignment]
+        compiler.get_converters = lambda _: self._converters  # type: ignore[method-assign,assignment]
         query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
         return list(self._asked(query))
 
     def _asked(self, query: Query) -> QuerySet[Any, Any]:
         """The queryset again, with this query in its place."""
-        asked: QuerySet[Any, Any] = QuerySet(self._queryset.model, query, self._queryset.db)
+        asked: QuerySet[Any, Any] = QuerySet(self._queryset.model, query, self.alias)
         for name in ("_iterable_class", "_fields"):
             setattr(asked, name, getattr(self._queryset, name))
         return asked

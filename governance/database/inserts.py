@@ -32,7 +32,7 @@ class CannotInsert(TypeError):
 
 
 def insert(rows: Iterable[Model], *, ignore_conflicts: bool = False) -> int:
-    """Write new rows, and answer how many were written: with ``ignore_conflicts`` perhaps fewer.
+    """Write new rows, and answer how many were written: with ``ignore_conflicts`` perhaps fewer. In ``one_trip()`` nobody knows.
 
     Like bulk_create it sends no signals, asks each field for its value (``pre_save``) and leaves a column with a
     database default to the database when the row says nothing else. Rows that say values for the same columns are

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from ..database.compiled import compiled
+from ..database.compiled import Question, ask, compiled
 from ..models import Bypass, ServerMode, Settings
 
 
@@ -44,7 +44,18 @@ class Modes:
 
 def current() -> Modes:
     """The modes and settings of the tenant in scope, as they were committed when the statement began."""
-    [settings] = _settings()
+    [modes] = ask(asking())
+    found: Modes = modes
+    return found
+
+
+def asking() -> Question[Modes]:
+    """The same, for who asks more than this on one trip."""
+    return _settings.ready().then(_modes)
+
+
+def _modes(rows: list[Settings]) -> Modes:
+    [settings] = rows
     found: Any = settings
     own = settings.degraded_reason if settings.degraded else None
     return Modes(

@@ -14,7 +14,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.access.bodies import validated
+from governance.access.bodies import rendered, validated
 from governance.access.masks import MaskedField
 from governance.access.matrix import ACT, READ
 from governance.access.principals import actor_of
@@ -238,7 +238,7 @@ class DecisionsView(ListModelMixin, ApiView):
     def post(self, request: Request) -> Response:
         """May this action happen? The answer is recorded before it is given."""
         answer = guard.decide(**_question(request), actor=actor_of(request))
-        return Response(AnswerSerializer(_body(answer)).data)
+        return Response(rendered(AnswerSerializer, _body(answer)))
 
 
 class DecisionView(RetrieveModelMixin, ApiView):
@@ -285,7 +285,7 @@ class SimulateView(ApiView):
     @extend_schema(request=QuestionSerializer, responses=SimulatedAnswerSerializer)
     def post(self, request: Request) -> Response:
         answer = guard.simulate(**_question(request))
-        return Response(SimulatedAnswerSerializer(_body(answer)).data)
+        return Response(rendered(SimulatedAnswerSerializer, _body(answer)))
 
 
 class OutcomesView(ApiView):

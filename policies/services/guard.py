@@ -15,13 +15,15 @@ from django.db.models import QuerySet
 
 from governance import identity, ledger, redaction
 from governance.actors import Actor
-from governance.database.compiled import compiled
+from governance.database.compiled import ask, compiled
 from governance.database.inserts import insert
+from governance.database.trips import one_trip
 from governance.models import Agent, Checkpoint, Run, Settings
-from governance.modes.current import Modes, current
+from governance.modes import current
+from governance.modes.current import Modes
 from policies.models import Decision, LetPass, WouldBlock
 from policies.rules import FIRST, History, digest_of
-from recovery.services import directives_for
+from recovery.services import asking_for
 
 from . import binding, exploration, history, policy_set, prevention, ruleset
 from .appeals import appeal
@@ -76,8 +78,7 @@ def decide(
     The modes that hold have the last word.
     """
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
-    standing, modes = policy_set.standing(), current()
-    known = _known_run(action)
+    standing, modes, known, directives = _asked_for(action)
     agent = known.agent if known else identity.see_agent(action.agent, actor=actor)
     rules = _rules_for(agent, standing, modes)
     run = known or _first_seen(action, agent, rules, modes)
@@ -86,13 +87,14 @@ def decide(
         identity.begin_after_all(run, policy_set=_begun_under(rules))
     ruling = _rule_on(action, run, rules, modes, is_new_run=is_new_run)
     ruling = exploration.let_through(ruling, action, run, modes)
-    decision = _record(action, run, ruling, rules, modes, actor)
+    with one_trip():
+        decision = _record(action, run, ruling, rules, modes, actor)
     if ruling.is_denied_anyway and rules is not None:
         blockers = [
             rule for rule in ruling.matched if rule in ruling.recognised and rule.action in DENIED
         ]
         prevention.record(decision, blockers, rules)
-    return _answer(decision.id, action, run.agent, ruling, rules, modes.settings)
+    return _answer(decision.id, action, run.agent, ruling, rules, modes.settings, directives)
 
 
 def simulate(
@@ -107,13 +109,24 @@ def simulate(
 ) -> Answer:
     """What ``decide`` would answer, without any effect: no record, no agent or run made known, nothing counted."""
     action = Action(agent_name, run_name, step, kind, tool, arguments, context)
-    modes = current()
-    known = _known_run(action)
+    standing, modes, known, directives = _asked_for(action)
     is_new_run = known is None or known.refused
     run = known or _imagined(action, modes.settings)
-    rules = _rules_for(run.agent, policy_set.standing(), modes)
+    rules = _rules_for(run.agent, standing, modes)
     ruling = _rule_on(action, run, rules, modes, is_new_run=is_new_run)
-    return _answer(None, action, run.agent, ruling, rules, modes.settings)
+    return _answer(None, action, run.agent, ruling, rules, modes.settings, directives)
+
+
+def _asked_for(action: Action) -> tuple[Standing, Modes, Run | None, list[dict[str, Any]]]:
+    """What every decision rests on, on one trip to the database."""
+    standing, modes, runs, directives = ask(
+        policy_set.asking(),
+        current.asking(),
+        # The run and its agent in one: nearly every decision is one of many in its run.
+        _runs.ready(action.agent, action.run),
+        asking_for(action.tool),
+    )
+    return standing, modes, next(iter(runs), None), directives
 
 
 def _imagined(action: Action, settings: Settings) -> Run:
@@ -171,11 +184,6 @@ def _history(
     if is_new_run:
         return FIRST
     return history.of_next_call(run, action.tool, action.arguments, asked=asked)
-
-
-def _known_run(action: Action) -> Run | None:
-    """The run and its agent in one query: nearly every decision is one of many in its run."""
-    return next(iter(_runs(action.agent, action.run)), None)
 
 
 @compiled
@@ -271,6 +279,7 @@ def _answer(
     ruling: Ruling,
     rules: Ruleset | None,
     settings: Settings,
+    directives: list[dict[str, Any]],
 ) -> Answer:
     return Answer(
         decision_id=decision_id,
@@ -283,7 +292,7 @@ def _answer(
         and Checkpoint.Type.APPEAL not in settings.checkpoints_off,
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
-        directives=directives_for(action.tool, agent),
+        directives=directives,
         allowed_instead=_instead(action, agent, ruling, rules, settings),
     )
 

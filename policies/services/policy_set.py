@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from governance.database.compiled import compiled
+from governance.database.compiled import Question, ask, compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
 from policies.conditions import ConditionError, compile_condition
@@ -55,7 +55,17 @@ NONE_YET = Standing(0, snapshots.EMPTY)
 
 def standing() -> Standing:
     """The set in force, as it was committed when the statement began."""
-    found = _sets()
+    [found] = ask(asking())
+    said: Standing = found
+    return said
+
+
+def asking() -> Question[Standing]:
+    """The same, for who asks more than this on one trip."""
+    return _sets.ready().then(_standing)
+
+
+def _standing(found: list[PolicySet]) -> Standing:
     if not found:
         return NONE_YET
     if not found[0].root:

@@ -6,12 +6,13 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from governance import ledger
 from governance.actors import Actor
+from governance.database.compiled import Question, ask, compiled
 from governance.database.scoped import IN_SCOPE
 
 from ..actions import ActionKind
@@ -101,18 +102,29 @@ def withdraw_unheld(directive_id: str, *, actor: Actor, reason: str) -> bool:
     return bool(withdrawn)
 
 
-def directives_for(tool: str, agent: Any = None) -> list[dict[str, Any]]:
+def directives_for(tool: str) -> list[dict[str, Any]]:
     """What an agent should know before it uses a tool: `{id, kind, params, title}`, the newest first.
 
-    Directives hold for every agent of the tenant, so `agent` makes no difference today.
+    Directives hold for every agent of the tenant.
     """
-    rows = (
-        Directive.objects.filter(active=True, tool__in={"", tool})
+    [found] = ask(asking_for(tool))
+    said: list[dict[str, Any]] = found
+    return said
+
+
+def asking_for(tool: str) -> Question[list[dict[str, Any]]]:
+    """The same, for who asks more than this on one trip."""
+    return _told.ready(tool)
+
+
+@compiled
+def _told(tool: str) -> QuerySet[Directive, Any]:
+    return (
+        Directive.objects.filter(Q(tool="") | Q(tool=tool), active=True)
         .filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
         .order_by("-id")
-        .values("id", "kind", "params", "title")
+        .values("id", "kind", "params", "title")[:MOST_AT_ONCE]
     )
-    return [dict(row) for row in rows[:MOST_AT_ONCE]]
 
 
 def _expiry(recovery: Recovery) -> CombinedExpression | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import PatternMatch
 from catalog.services import match_incident
-from governance.database.compiled import CannotCompile, compiled
+from governance.database.compiled import CannotCompile, Question, ask, compiled
+from governance.database.inserts import insert
 from governance.database.tenancy import leave_tenant, tenant_scope
+from governance.database.trips import one_trip
 from governance.models import Agent, Tenant
 from incidents.models import Incident
 from tests import factories
@@ -111,6 +115,59 @@ def test_threads_ask_over_their_own_connections() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(ask, range(4)))
+
+
+@contextmanager
+def traced(file: Path) -> Iterator[Callable[[], int]]:
+    """How often the server was asked to answer, which ends a trip (Sync in PostgreSQL's protocol)."""
+    with file.open("w") as written:
+        connection.connection.pgconn.trace(written.fileno())
+        yield lambda: file.read_text().count("\tSync")
+        connection.connection.pgconn.untrace()
+
+
+def test_several_are_asked_on_one_trip_and_answered_each_with_its_own(
+    acme: Tenant, tmp_path: Path
+) -> None:
+    incident = factories.incident("boom", tool="book", arguments={"n": [1]})
+    agent = incident.agent
+
+    questions: list[Question[Any]] = [
+        agents_named.ready(["scout"]),
+        tools_of.ready(agent.id),
+        reports_of.ready(agent.id),
+        tools_of.ready(agent.id).then(len),
+    ]
+    with traced(tmp_path / "together") as together:
+        answers = ask(*questions)
+    with traced(tmp_path / "apart") as apart:
+        singly = [answer for each in questions for answer in ask(each)]
+
+    assert answers == [[agent], ["book"], [(incident.id, {"n": [1]})], 1]
+    assert answers == singly
+    assert together() == 1 < apart()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_trip_tells_the_tenant_and_nobody_sees_anothers() -> None:
+    mine, others = factories.tenant("acme"), factories.tenant("umbra")
+    for tenant in (mine, others):
+        with tenant_scope(tenant.id):
+            factories.agent(f"scout of {tenant.slug}")
+    names = ["scout of acme", "scout of umbra"]
+    for tenant in (mine, others, mine):
+        with tenant_scope(tenant.id):
+            both = ask(agents_named.ready(names), agents_named.ready(names[:1] * 2))
+            assert [agent.name for agent in both[0]] == [f"scout of {tenant.slug}"]
+            assert len(both[1]) == (tenant == mine)
+
+
+def test_what_fails_on_a_trip_is_raised_at_its_end(acme: Tenant) -> None:
+    factories.agent("scout")
+    with pytest.raises(IntegrityError), transaction.atomic(), one_trip():  # noqa: PT012
+        insert([Agent(name="scout")])
+        insert([Agent(name="another")])
+    assert agents_named(["scout", "another"]) == [Agent.objects.get()]
 
 
 def unheard(agent_id: str, name: str) -> QuerySet[Agent]:
