@@ -22,7 +22,7 @@ run: setup ## the whole product in one process, with the demo
 	$(PYTHON_BIN)/python manage.py serve --demo $(ARGS)
 
 test: .venv/.installed-dev ## the suite (without browser tests: see CONTRIBUTING)
-	$(PYTHON_BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTHON_BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.installed-dev ## style, types, architecture, what must not be committed
 	$(PYTHON_BIN)/ruff check

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from config import secrets
 from config.database import administrator, as_owner, prepare
 from governance import readiness
-from governance.access import limits
+from governance.access import limits, patience
 from governance.access.limits import allowances
 from governance.actors import Actor
 from governance.database.fields import AppendOnly
@@ -41,10 +41,18 @@ def pytest_configure() -> None:
     A password's hash: tests make many people and guess no passwords.
     """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # Two shared cores: a slow answer says nothing about the code. Tests of the deadline set their own.
-    settings.SPINE_MILLISECONDS = 10_000
+    # Two shared cores, and a disk that others use: a slow answer says nothing about the code. Tests of the deadline set
+    # their own.
+    settings.SPINE_MILLISECONDS = 60_000
+    patience.SECONDS = 60.0
     # Who gives up counting closes the connection, and a test's transaction goes with it.
     limits.WAIT_SECONDS = 10.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: one that begins last has a single worker at work for minutes."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,13 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str) or value is None:
         return True
     if isinstance(value, dict):
-        return all(map(_is_plain_name, value)) and all(map(_is_plain, value.values()))
+        # Every entry comes by, and holds texts mostly: a loop that asks no function about them takes a third of the time.
+        for name, each in value.items():
+            if not isinstance(name, str) or not name.isascii():
+                return False
+            if not isinstance(each, str) and not _is_plain(each):
+                return False
+        return True
     if isinstance(value, list):
         return all(map(_is_plain, value))
     if isinstance(value, int):  # true and false too
@@ -47,7 +53,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return _LEAST <= abs(value) < _MOST and not value.is_integer()
     return False
-
-
-def _is_plain_name(name: object) -> bool:
-    return isinstance(name, str) and name.isascii()

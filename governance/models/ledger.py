@@ -33,6 +33,9 @@ class LedgerEntry(AppendOnly):
     """One change that mattered, as canonical bytes (RFC 8785) and their SHA-256."""
 
     id = IdField("led")
+    # Row-level security lets only the tenant in scope be written, and the change that an entry tells of, in the same
+    # transaction, is bound to it by a key: looking it up and locking it once more for each entry says nothing new.
+    tenant = OwnerField(db_constraint=False)
     # When, by the clock of who wrote it: the bytes say the same.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     kind = models.CharField(max_length=60)

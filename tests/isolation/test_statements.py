@@ -48,6 +48,7 @@ WRITTEN_BY_HAND = {
     "governance/access/limits.py": "a table without a tenant",
     "governance/access/requests.py": "inserts a row of the tenant in scope",
     "governance/database/base.py": "says which tenant",
+    "governance/database/compiled.py": "what the ORM wrote, IN_SCOPE among it",
     "governance/database/inserts.py": "inserts rows that say their tenant",
     "governance/database/isolation.py": "the catalog; DDL, as the owner",
     "governance/database/unwanted.py": "the catalog",
