@@ -1,9 +1,13 @@
-"""What import-linter cannot see: foreign keys are imports too, also those written as text."""
+"""What import-linter cannot see: foreign keys are imports too, also those written as text; and pages name files."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 
 from governance.database.fields import OwnerField, TenantForeignKey, TenantModel
@@ -39,3 +43,19 @@ def test_a_unique_key_of_a_tenants_table_begins_with_the_tenant(model: type[mode
     for constraint in model._meta.constraints:
         if isinstance(constraint, models.UniqueConstraint):
             assert constraint.fields[0] == "tenant", constraint.name
+
+
+PAGES = [
+    page
+    for folder in (".", "docs", "sdk")
+    for page in sorted(
+        (Path(settings.BASE_DIR) / folder).glob("**/*.md" if folder == "docs" else "*.md")
+    )
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_files_that_are_there(page: Path) -> None:
+    named = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [name for name in named if not (page.parent / name).exists()]
+    assert not missing

@@ -1,4 +1,4 @@
-"""Statements that go to the server together, where none rests on the answer of another."""
+"""Fewer trips to the server: where the cores are busy, each costs a wait for its turn, on both sides."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django.db import connection
 
 @contextmanager
 def one_trip() -> Iterator[None]:
-    """Send what is executed inside on one trip; an error of any of it is raised where the block ends, or earlier.
+    """Send the statements of this block together; inside a transaction, and for statements without an answer.
 
-    Who fetches rows or asks for a ``rowcount`` inside waits for them: the trip is then several.
+    An error of any of them is raised at the end of the block, and those after it were not carried out. Who reads rows
+    inside waits for them, and the trip is then several; who wants them afterwards keeps the cursor open.
     """
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield
