@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from governance import ledger, redaction
 from governance.actors import LOOP
-from governance.database.compiled import compiled
+from governance.database.compiled import Question, ask, compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
 from governance.database.trips import one_trip
@@ -36,7 +36,7 @@ from ..rules import (
 )
 from ..rules.stream import Catalogue, Placed
 from ..rules.telling import said
-from .renewal import hold_newcomers, renew
+from .renewal import holding_newcomers, renew
 
 # How far occurrences are counted for the evidence of a match; patterns of one failure in a million
 # and of a million failures then cost the same.
@@ -86,12 +86,17 @@ def recognised(signatures: Mapping[Incident, Signature]) -> Known:
         by_hash.setdefault(made.hash, (made, incident))
     known = Known()
     look_up(known, by_hash)
-    if len(known.recognised) < len(by_hash):
-        if hold_newcomers():
-            renew(RENEWED_AT_ONCE, tools={made.tool for made, _ in by_hash.values()})
-        # Again, and in a statement of its own: what others committed while we waited is seen only now.
-        look_up(known, by_hash.keys() - known.recognised.keys())
-        _compare(known, [each for name, each in by_hash.items() if name not in known.recognised])
+    unknown = {name: by_hash[name] for name in by_hash.keys() - known.recognised.keys()}
+    if unknown:
+        strangers = [signature for signature, _ in unknown.values()]
+        # Looked up again, once we hold the lock: what others committed while we waited is seen only now.
+        again: list[Question[Any]] = [_signed.ready(list(unknown)), finding(strangers)]
+        is_outdated, found, nearby = ask(holding_newcomers(), *again)
+        if is_outdated and renew(RENEWED_AT_ONCE, tools={each.tool for each in strangers}):
+            found, nearby = ask(*again)
+        _remember_all(known, found)
+        newcomers = [each for name, each in by_hash.items() if name not in known.recognised]
+        _compare(known, newcomers, nearby)
     return known
 
 
@@ -111,7 +116,10 @@ def same(pattern: Pattern, confidence: float = 1.0, *, signature_id: str = "") -
 
 def look_up(known: Known, hashes: Iterable[str]) -> None:
     """Add what these hashes, and the branches of those that people told apart, are known to be."""
-    found = _signed(list(hashes))
+    _remember_all(known, _signed(list(hashes)))
+
+
+def _remember_all(known: Known, found: Sequence[PatternSignature]) -> None:
     _remember(known, found)
     if forked := [each.hash for each in found if each.is_forked]:
         branches = _branches(forked)
@@ -150,7 +158,9 @@ def _branches(bases: Sequence[str]) -> list[PatternSignature]:
     return list(rows.seen_up_to(SEEN_MOST).order_by("-id"))
 
 
-def _compare(known: Known, newcomers: Sequence[tuple[Signature, Incident]]) -> None:
+def _compare(
+    known: Known, newcomers: Sequence[tuple[Signature, Incident]], nearby: Iterable[Found]
+) -> None:
     """Let each join the pattern that it is most like, or open its own. Holds the lock.
 
     The unique constraint has the last word: an IntegrityError would mean that somebody wrote past the
@@ -160,7 +170,7 @@ def _compare(known: Known, newcomers: Sequence[tuple[Signature, Incident]]) -> N
         return
     catalogue = Catalogue(partial(new_id, "pat"))
     roots: dict[str, str] = {}
-    for found in at_hand(*(made for made, _ in newcomers)):
+    for found in nearby:
         roots[found.candidate.id] = found.root_id or found.candidate.id
         for key in found.keys:
             catalogue.know(found.candidate, key)
@@ -213,15 +223,20 @@ _AT_HAND = """
 """
 
 
-def at_hand(*signatures: Signature) -> Iterable[Found]:
+def finding(signatures: Iterable[Signature]) -> Question[list[Found]]:
     """The patterns that an index finds for failures that are signed so, each once."""
     keys = {key: most for made in signatures for key, most in keys_of(made).items()}
-    with connection.cursor() as cursor:
-        cursor.execute(_AT_HAND, [list(keys), list(keys.values()), IN_SCOPE, IN_SCOPE, IN_SCOPE])
-        rows = cursor.fetchall()
+    params = [list(keys), list(keys.values()), IN_SCOPE, IN_SCOPE, IN_SCOPE]
+    return Question(_AT_HAND, params, _found)
+
+
+def _found(rows: Iterable[Any]) -> list[Found]:
+    found = []
     for led_by, id, error_type, tool, template, frames, root_id, strong_above, weak_from in rows:
         made = _signature_of(error_type, tool, template, tuple(map(str, json.loads(frames))))
-        yield Found(Candidate(id, made, Thresholds(strong_above, weak_from)), led_by, root_id)
+        candidate = Candidate(id, made, Thresholds(strong_above, weak_from))
+        found.append(Found(candidate, led_by, root_id))
+    return found
 
 
 def signature_at(pattern: Pattern) -> Signature:

@@ -14,6 +14,7 @@ from django.db import connection
 
 from governance import ledger
 from governance.actors import LOOP
+from governance.database.compiled import Question, ask
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
 from governance.database.tenancy import required_tenant
@@ -34,16 +35,20 @@ def hold_newcomers() -> bool:
 
     Answers whether there are signatures of an older version, by which a failure could be known.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # The oldest one from its index: where none is outdated, EXISTS was measured to read all of them.
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)), ("
-            "SELECT version FROM catalog_patternsignature WHERE tenant_id = %s AND successor = '' "
-            "ORDER BY version LIMIT 1) < %s",
-            [f"catalog.patterns:{required_tenant()}", IN_SCOPE, SIGNATURE_VERSION],
-        )
-        [(_, is_outdated)] = cursor.fetchall()
+    [is_outdated] = ask(holding_newcomers())
     return bool(is_outdated)
+
+
+def holding_newcomers() -> Question[bool]:
+    """The same, for who asks more than this on one trip: what is asked after it sees what others did before they let go."""
+    return Question(
+        # The oldest one from its index: where none is outdated, EXISTS was measured to read all of them.
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)), ("
+        "SELECT version FROM catalog_patternsignature WHERE tenant_id = %s AND successor = '' "
+        "ORDER BY version LIMIT 1) < %s",
+        [f"catalog.patterns:{required_tenant()}", IN_SCOPE, SIGNATURE_VERSION],
+        lambda rows: bool(rows[0][1]),
+    )
 
 
 def renew_some() -> int:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from governance import redaction
+from governance.database.compiled import ask
 
 from ..models import Pattern
 from ..rules import likeness
 from ..rules.likeness import Difference
-from .recognition import at_hand, signature_at
+from .recognition import finding, signature_at
 
 MOST_SIMILAR = 10
 MOST_OF_TYPE = 200
@@ -44,7 +45,7 @@ def similar_to(pattern: Pattern, most: int = MOST_SIMILAR) -> list[Similar]:
     """
     mine = signature_at(pattern)
     of_type = Pattern.objects.filter(error_type=pattern.error_type).order_by("-id")
-    under_keys = [found.candidate.id for found in at_hand(mine)]
+    under_keys = [found.candidate.id for found in ask(finding([mine]))[0]]
     others = (
         Pattern.objects.roots()
         .filter(Q(id__any=under_keys) | Q(id__in=of_type.values("id")[:MOST_OF_TYPE]))

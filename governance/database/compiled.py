@@ -25,7 +25,7 @@ the iterable of a queryset (``_iterable_class``) takes its compiler from ``query
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ class Compiled(Generic[Said, Row]):
         if None in said.values():
             raise TypeError(f"{self._declare.__name__}() was asked for None: {said}")
         self._text = self._text or self._compile()
-        return Question(self._text, self._text.filled(said), list)
+        return Question(self._text.sql, self._text.filled(said), self._text.rows)
 
     def _compile(self) -> _Text:
         slots = {name: Slot(name) for name in self._signature.parameters}
@@ -126,16 +126,15 @@ def compiled(declare: Callable[Said, QuerySet[Any, Row]]) -> Compiled[Said, Row]
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[Found]):
-    """A compiled question with its arguments, not asked yet, and what is made of its rows."""
+    """A statement that is not sent yet, and what is made of the rows that answer it."""
 
-    text: _Text
-    params: tuple[Any, ...]
+    sql: str
+    params: Sequence[Any]
     made: Callable[[list[Any]], Found]
 
     def then(self, make: Callable[[Found], Other]) -> Question[Other]:
         """The same question, answered with what this function makes of the answer."""
-        made = self.made
-        return Question(self.text, self.params, lambda rows: make(made(rows)))
+        return Question(self.sql, self.params, lambda rows: make(self.made(rows)))
 
 
 def ask(*questions: Question[Any]) -> list[Any]:
@@ -144,11 +143,9 @@ def ask(*questions: Question[Any]) -> list[Any]:
         cursors = [open_until_read.enter_context(connection.cursor()) for _ in questions]
         with one_trip() if len(questions) > 1 else nullcontext():
             for cursor, each in zip(cursors, questions, strict=True):
-                cursor.execute(each.text.sql, each.params)
+                cursor.execute(each.sql, each.params)
         fetched = [cursor.fetchall() for cursor in cursors]
-    return [
-        each.made(each.text.rows(found)) for each, found in zip(questions, fetched, strict=True)
-    ]
+    return [each.made(rows) for each, rows in zip(questions, fetched, strict=True)]
 
 
 class _Text:
@@ -156,7 +153,6 @@ class _Text:
 
     def __init__(self, name: str, queryset: QuerySet[Any, Any]) -> None:
         self._queryset = queryset
-        self.alias: str = queryset.db
         self._compiler: SQLCompiler = queryset.query.get_compiler(queryset.db)
         try:
             self.sql, self.params = self._compiler.as_sql()
@@ -172,7 +168,7 @@ class _Text:
         """What the queryset would make of these rows."""
         # Copies, for threads share what was compiled; and a connection belongs to one thread.
         compiler, query = copy(self._compiler), copy(self._queryset.query)
-        compiler.connection = connections[self.alias]
+        compiler.connection = connections[self._queryset.db]
         compiler.execute_sql = lambda *_, **__: [fetched]  # type: ignore[method-assign,assignment]
         compiler.get_converters = lambda _: self._converters  # type: ignore[method-assign,assignment]
         query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
@@ -180,7 +176,7 @@ class _Text:
 
     def _asked(self, query: Query) -> QuerySet[Any, Any]:
         """The queryset again, with this query in its place."""
-        asked: QuerySet[Any, Any] = QuerySet(self._queryset.model, query, self.alias)
+        asked: QuerySet[Any, Any] = QuerySet(self._queryset.model, query, self._queryset.db)
         for name in ("_iterable_class", "_fields"):
             setattr(asked, name, getattr(self._queryset, name))
         return asked
