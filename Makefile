@@ -1,7 +1,7 @@
 # What people type. Each target works in a fresh clone that has Python 3.11 and make.
 
 PYTHON_BIN := .venv/bin
-WORKERS ?= 2     # two fit two cores; each has a test database of its own
+WORKERS ?= 3     # for two cores, since a test waits half of its time for the disk; each has a test database of its own
 ARGS ?=          # more for the command, as in: make test ARGS="-k prevention -x"
 
 # Images set it; here it would have each of the product's processes compile all of it at its start.
