@@ -17,9 +17,10 @@ from governance.refusals import Invalid, Refusal
 from governance.screens.pages import page, refuse
 from governance.screens.paging import newest
 from governance.screens.people import actor_of, may, names_of
-from policies.conditions import SOURCE_LIMIT
+from policies import variables
+from policies.conditions import SOURCE_LIMIT, ConditionError, compile_condition
 from policies.models import Policy, PolicyVersion
-from policies.services import confirmations, life, rates, record, versions
+from policies.services import confirmations, life, rates, record, touched, versions
 
 MODES = ("draft", "shadow", "pending", "active", "disabled")
 DISABLED = (Policy.State.SUSPENDED, Policy.State.RETIRED)
@@ -36,7 +37,7 @@ class DraftForm(forms.Form):
         max_length=SOURCE_LIMIT,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "code"}),
-        help_text="CEL over action, arguments, context, agent and run.",
+        help_text="One expression in CEL that is true or false about a call.",
     )
     action = forms.ChoiceField(choices=Policy.Action.choices, initial=Policy.Action.BLOCK)
     category = forms.ChoiceField(choices=Policy.Category.choices, initial=Policy.Category.CUSTOM)
@@ -46,6 +47,41 @@ class DraftForm(forms.Form):
         label="Only for the agent",
         help_text="An agent's name; empty: every agent of the tenant.",
     )
+    failure_mode = forms.ChoiceField(
+        choices=[
+            (Policy.FailureMode.FAIL_CLOSED, "it counts as met (fail closed)"),
+            (Policy.FailureMode.FAIL_OPEN, "it lets the call pass (fail open)"),
+        ],
+        label="Where it cannot tell",
+        help_text="A name that is missing, a value of another type, too many steps.",
+    )
+    bind_at = forms.ChoiceField(
+        choices=[
+            (Policy.BindAt.EACH_STEP, "every run, from its next decision on"),
+            (Policy.BindAt.FIRST_TOKEN, "runs that have not called a model yet"),
+            (Policy.BindAt.RUN_START, "runs that begin after that"),
+        ],
+        label="Once in force it holds for",
+    )
+
+    def clean_condition(self) -> str:
+        """The condition. Raises ValidationError, in the author's words, for one that cannot be saved."""
+        condition: str = self.cleaned_data["condition"]
+        try:
+            compile_condition(condition)
+        except ConditionError as error:
+            raise forms.ValidationError(error.message) from error
+        return condition
+
+
+EXAMPLES = (
+    ("arguments.amount > 1000", "a number in the arguments"),
+    ('arguments.path.startsWith("/etc/")', "the beginning of a text"),
+    ('arguments.sql.matches("(?i)\\\\bdrop\\\\b")', "a word in a query, whatever its case (RE2)"),
+    ('"phone" in arguments && size(arguments.phone) < 7', "an argument that may be missing"),
+    ("history.same_call_failures >= 2", "this very call has failed twice in its run"),
+    ('environment == "production" && cost.usd > 0.5', "what the agent told in its context"),
+)
 
 
 @page()
@@ -94,7 +130,10 @@ def show(request: HttpRequest, policy_id: str) -> HttpResponse:
 def write(request: HttpRequest) -> HttpResponse:
     """Write a policy by hand. It is a draft: the guard sees nothing of it until it is submitted to shadow."""
     form = DraftForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    touches = None
+    if request.method == "POST" and form.is_valid() and "try" in request.POST:
+        touches = touched.blast_radius(Policy(**_said(form.cleaned_data)))
+    elif request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
                 policy = _draft(request, form.cleaned_data)
@@ -105,23 +144,17 @@ def write(request: HttpRequest) -> HttpResponse:
             return refuse(request, "That was not drafted", str(refusal), status=refusal.status)
         else:
             return redirect("policies:show", policy.id)
-    return render(
-        request, "policies/write.html", {"form": form}, status=400 if form.errors else 200
-    )
+    context = {"form": form, "touches": touches, "examples": EXAMPLES, "variables": variables.ALL}
+    return render(request, "policies/write.html", context, status=400 if form.errors else 200)
 
 
 def _draft(request: HttpRequest, said: dict[str, Any]) -> Policy:
-    scope = Policy.Scope.AGENT if said["scope_id"] else Policy.Scope.TENANT
-    return life.draft_manual(
-        said["name"],
-        condition=said["condition"],
-        action=said["action"],
-        category=said["category"],
-        scope_type=scope,
-        scope_id=said["scope_id"],
-        tool=said["tool"],
-        actor=actor_of(request),
-    )
+    return life.draft_manual(**_said(said), actor=actor_of(request))
+
+
+def _said(form: dict[str, Any]) -> dict[str, Any]:
+    """The form's words as a policy's."""
+    return {**form, "scope_type": Policy.Scope.AGENT if form["scope_id"] else Policy.Scope.TENANT}
 
 
 def _compared(request: HttpRequest, policy: Policy) -> dict[str, Any] | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from django.utils.html import escape
 
 from catalog.models import PatternMatch
 from governance.actors import CLOCK, Actor
 from governance.database.tenancy import tenant_scope
 from governance.models import Tenant
+from policies.conditions import compile_condition
 from policies.models import Policy
 from policies.services import calibrations, graduation, regret
+from policies.views.policies import EXAMPLES
 from tests import factories
 from tests.factories import SCOUT
 from tests.policies import living
@@ -60,6 +63,8 @@ def test_an_operator_writes_a_policy_and_a_bad_condition_is_named(
         "action": "block",
         "category": "custom",
         "tool": "sql_query",
+        "failure_mode": "fail_open",
+        "bind_at": "run_start",
     }
     refused = client.post("/console/policies/new", said)
     assert refused.status_code == 400
@@ -69,7 +74,44 @@ def test_an_operator_writes_a_policy_and_a_bad_condition_is_named(
     with tenant_scope(acme.id):
         policy = Policy.objects.get()
         assert (policy.state, policy.source) == ("draft", "manual")
+        assert (policy.failure_mode, policy.bind_at) == ("fail_open", "run_start")
     assert visit("viewer", "vera").get("/console/policies/new").status_code == 403
+
+
+def test_what_it_would_have_touched_is_told_before_anything_is_saved(
+    acme: Tenant, visit: Visit
+) -> None:
+    for ok in (True, True, False):
+        living.reported(living.decision({"sql": "DROP TABLE orders"}), ok=ok)
+    living.reported(living.decision({"sql": "SELECT 1"}), ok=True)
+    said = {
+        "name": "Nothing is dropped",
+        "condition": 'arguments.sql.contains("DROP")',
+        "action": "block",
+        "category": "custom",
+        "failure_mode": "fail_closed",
+        "bind_at": "each_step",
+        "try": "yes",
+    }
+    client = visit("operator", "otto")
+    page = client.post("/console/policies/new", said)
+    assert page.status_code == 200
+    told = " ".join(page.content.decode().split())
+    assert "Would have touched 3 calls of 1 agent in 30 days, of 4 that were carried out." in told
+    assert "1 of them had failed, 2 had gone well." in told
+    assert "Nothing is dropped" in told, "what was typed must not be lost"
+    with tenant_scope(acme.id):
+        assert not Policy.objects.exists()
+    wrong = client.post("/console/policies/new", {**said, "condition": "arguments.sql ="})
+    assert wrong.status_code == 400
+    assert "Would have touched" not in wrong.content.decode()
+
+
+@pytest.mark.parametrize("condition", [condition for condition, _ in EXAMPLES])
+def test_an_example_is_a_condition_and_is_shown(acme: Tenant, visit: Visit, condition: str) -> None:
+    compile_condition(condition)
+    page = visit("operator", "otto").get("/console/policies/new").content.decode()
+    assert escape(condition) in page
 
 
 def test_what_was_simulated_stands_apart(acme: Tenant, rita: Actor, visit: Visit) -> None:
