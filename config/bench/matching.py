@@ -150,9 +150,11 @@ def _keep(made: Sequence[Signature]) -> None:
 def _beside(
     tenant: Tenant, agent: Agent, stored: Sequence[Kind], new: Sequence[Kind]
 ) -> dict[str, Any]:
-    """Milliseconds for one incident: of a known kind, alike (another tool, so it is compared), and new."""
+    """Milliseconds for one incident: known, alike (another tool, so it is compared), and new."""
     chance = random.Random(SEED + len(stored))  # noqa: S311
-    known = [chance.choice(stored) for _ in range(TIMED)]
+    # A name that was not there before has to be compared: such kinds are in the batches.
+    nameless = [each for each in stored if "{user}" not in each.form]
+    known = chance.choices(nameless, k=TIMED)
     alike = [chance.choice(stored) for _ in range(TIMED)]
     sorts = {
         "known": [(each.tool, each.message(chance)) for each in known],

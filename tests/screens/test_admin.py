@@ -32,7 +32,7 @@ from governance.models import (
     User,
 )
 from governance.screens.admin_base import GlobalAdmin, RecordAdmin
-from incidents.models import Incident
+from incidents.models import Incident, Repeats
 
 from .. import factories
 from .conftest import Visit, client_of
@@ -281,3 +281,17 @@ def test_lists_cost_the_same_however_long(visit: Visit, acme: Tenant, model: typ
     few = queries()
     more(8)
     assert queries() <= few
+
+
+def test_a_list_tells_how_often_each_incident_was_reported(acme: Tenant, visit: Visit) -> None:
+    once = factories.incident("it broke")
+    for _ in range(3):
+        often = factories.incident("the disk is full", source="alerts", source_key="disk")
+    page = visit().get(address(Incident, "changelist") + "?o=-6").content.decode()
+    assert page.index(often.id) < page.index(once.id), "the most reported first"
+    told = " ".join(page.split())
+    assert "3 times, last" in told
+    assert told.count("once") == 1
+    repeats = visit().get(address(Repeats, "changelist")).content.decode()
+    assert often.id in repeats
+    assert once.id not in repeats
