@@ -19,7 +19,7 @@ from governance.screens.paging import newest
 from governance.screens.people import actor_of, may, names_of
 from policies import variables
 from policies.conditions import SOURCE_LIMIT, ConditionError, compile_condition
-from policies.models import Policy, PolicyVersion
+from policies.models import Decision, Policy, PolicyVersion
 from policies.services import confirmations, life, rates, record, touched, versions
 
 MODES = ("draft", "shadow", "pending", "active", "disabled")
@@ -144,7 +144,13 @@ def write(request: HttpRequest) -> HttpResponse:
             return refuse(request, "That was not drafted", str(refusal), status=refusal.status)
         else:
             return redirect("policies:show", policy.id)
-    context = {"form": form, "touches": touches, "examples": EXAMPLES, "variables": variables.ALL}
+    context = {
+        "form": form,
+        "touches": touches,
+        "examples": EXAMPLES,
+        "variables": variables.ALL,
+        "kinds": Decision.Kind.values,
+    }
     return render(request, "policies/write.html", context, status=400 if form.errors else 200)
 
 
