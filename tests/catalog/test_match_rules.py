@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from catalog.rules import Band, band_for, evidence, signature, similarity
+from catalog.rules import (
+    Band,
+    Candidate,
+    Signature,
+    band_for,
+    choose,
+    evidence,
+    likeness,
+    signature,
+    similarity,
+)
 from catalog.rules.bands import WEAK_FROM
 from catalog.rules.likeness import OTHER_TOOL
 
@@ -103,3 +113,37 @@ def test_evidence_says_what_agreed_and_what_did_not():
     assert (why["same_error_type"], why["same_tool"], why["same_signature"]) == (True, False, False)
     assert why["similarity"] == round(similarity(first, second), 4)
     assert json.loads(json.dumps(why)) == why
+
+
+@pytest.mark.parametrize("place", [0, 20, 39])
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"message": "cannot open the valve of boiler for alice"},
+        {"message": "cannot open the valve of boiler for bob", "tool": "another"},
+        {"message": "cannot open the valve of boiler for bob", "error_type": "Another"},
+    ],
+)
+def test_of_many_at_hand_the_likest_is_found_wherever_it_stands(
+    place: int, known: dict[str, str]
+) -> None:
+    def signed(message: str, error_type: str = "ValveError", tool: str = "valves") -> Signature:
+        return signature(error_type, tool, message)
+
+    parts = [
+        f"{a}{b}"
+        for a in "bcdfgh"
+        for b in ("ump", "ilter", "adder", "ank", "ipe", "oard", "ocket")
+    ]
+    others = [signed(f"cannot close the {part} of boiler for bob") for part in parts[:39]]
+    likest = signed(**known)
+    at_hand = [*others[:place], likest, *others[place:]]
+    candidates = [Candidate(f"{n:02d}", each) for n, each in enumerate(at_hand)]
+    new = signed("cannot open the valve of boiler for bob")
+
+    choice = choose(new, candidates)
+
+    assert choice.nearest is not None
+    assert choice.nearest.signature == likest
+    every = max(likeness(new, each).confidence for each in at_hand)
+    assert choice.confidence == every
