@@ -285,8 +285,9 @@ def test_lists_cost_the_same_however_long(visit: Visit, acme: Tenant, model: typ
 
 def test_a_list_tells_how_often_each_incident_was_reported(acme: Tenant, visit: Visit) -> None:
     once = factories.incident("it broke")
-    for _ in range(3):
-        often = factories.incident("the disk is full", source="alerts", source_key="disk")
+    often, *_ = [
+        factories.incident("the disk is full", source="alerts", source_key="disk") for _ in range(3)
+    ]
     page = visit().get(address(Incident, "changelist") + "?o=-6").content.decode()
     assert page.index(often.id) < page.index(once.id), "the most reported first"
     told = " ".join(page.split())
