@@ -14,7 +14,7 @@ from django.db import connection
 
 from governance import ledger
 from governance.actors import LOOP
-from governance.database.compiled import Question, ask
+from governance.database.compiled import Question
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
 from governance.database.tenancy import required_tenant
@@ -35,8 +35,7 @@ def hold_newcomers() -> bool:
 
     Answers whether there are signatures of an older version, by which a failure could be known.
     """
-    [is_outdated] = ask(holding_newcomers())
-    return bool(is_outdated)
+    return holding_newcomers().answer()
 
 
 def holding_newcomers() -> Question[bool]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from governance import redaction
-from governance.database.compiled import ask
 
 from ..models import Pattern
 from ..rules import likeness
@@ -45,7 +44,7 @@ def similar_to(pattern: Pattern, most: int = MOST_SIMILAR) -> list[Similar]:
     """
     mine = signature_at(pattern)
     of_type = Pattern.objects.filter(error_type=pattern.error_type).order_by("-id")
-    under_keys = [found.candidate.id for found in ask(finding([mine]))[0]]
+    under_keys = [found.candidate.id for found in finding([mine]).answer()]
     others = (
         Pattern.objects.roots()
         .filter(Q(id__any=under_keys) | Q(id__in=of_type.values("id")[:MOST_OF_TYPE]))

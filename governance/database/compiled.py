@@ -91,9 +91,7 @@ class Compiled(Generic[Said, Row]):
 
     def __call__(self, *args: Said.args, **kwargs: Said.kwargs) -> list[Row]:
         """The rows. Arguments are texts or lists of texts; raises TypeError for None, which SQL would never find."""
-        [rows] = ask(self.ready(*args, **kwargs))
-        found: list[Row] = rows
-        return found
+        return self.ready(*args, **kwargs).answer()
 
     def ready(self, *args: Said.args, **kwargs: Said.kwargs) -> Question[list[Row]]:
         """The question with these arguments, for ``ask()``. Raises what asking would."""
@@ -135,6 +133,12 @@ class Question(Generic[Found]):
     def then(self, make: Callable[[Found], Other]) -> Question[Other]:
         """The same question, answered with what this function makes of the answer."""
         return Question(self.sql, self.params, lambda rows: make(self.made(rows)))
+
+    def answer(self) -> Found:
+        """The answer to this one alone."""
+        [found] = ask(self)
+        answer: Found = found
+        return answer
 
 
 def ask(*questions: Question[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from ..database.compiled import Question, ask, compiled
+from ..database.compiled import Question, compiled
 from ..models import Bypass, ServerMode, Settings
 
 
@@ -44,9 +44,7 @@ class Modes:
 
 def current() -> Modes:
     """The modes and settings of the tenant in scope, as they were committed when the statement began."""
-    [modes] = ask(asking())
-    found: Modes = modes
-    return found
+    return asking().answer()
 
 
 def asking() -> Question[Modes]:

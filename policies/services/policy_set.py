@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from governance.database.compiled import Question, ask, compiled
+from governance.database.compiled import Question, compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
 from policies.conditions import ConditionError, compile_condition
@@ -55,9 +55,7 @@ NONE_YET = Standing(0, snapshots.EMPTY)
 
 def standing() -> Standing:
     """The set in force, as it was committed when the statement began."""
-    [found] = ask(asking())
-    said: Standing = found
-    return said
+    return asking().answer()
 
 
 def asking() -> Question[Standing]:

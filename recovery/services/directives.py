@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from governance import ledger
 from governance.actors import Actor
-from governance.database.compiled import Question, ask, compiled
+from governance.database.compiled import Question, compiled
 from governance.database.scoped import IN_SCOPE
 
 from ..actions import ActionKind
@@ -107,9 +107,7 @@ def directives_for(tool: str) -> list[dict[str, Any]]:
 
     Directives hold for every agent of the tenant.
     """
-    [found] = ask(asking_for(tool))
-    said: list[dict[str, Any]] = found
-    return said
+    return asking_for(tool).answer()
 
 
 def asking_for(tool: str) -> Question[list[dict[str, Any]]]:
