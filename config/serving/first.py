@@ -32,6 +32,8 @@ class Welcome:
     reviewer_password: str
     agent_token: str
     reviewer_token: str
+    is_first: bool
+    """Whether nobody has been here before."""
 
 
 def migrate() -> None:
@@ -58,6 +60,7 @@ def welcome(*, demo: bool) -> Welcome:
     )
     password = kept_secret(settings.DATA_DIR, "admin")[:PASSWORD_LENGTH]
     user = User.objects.filter(username=ADMIN).first()
+    is_first = user is None
     if user is None:
         user = User.objects.create_superuser(ADMIN, password=password)
     tenants.add_member(tenant, user, "admin")
@@ -70,6 +73,7 @@ def welcome(*, demo: bool) -> Welcome:
         reviewer_password=_second_person(),
         agent_token=agent_token(tenant, AGENT),
         reviewer_token=reviewer_token,
+        is_first=is_first,
     )
 
 

@@ -52,7 +52,7 @@ class Opening:
     def __init__(self, options: argparse.Namespace, tools: Toolbox, fares: FareService) -> None:
         self._options, self._fares = options, fares
         self._total, self._by_day = Tally(), [Tally()]
-        self._next_call = time.monotonic()
+        self._next_call, self._in_a_rush = time.monotonic(), options.rush
         self._guard = Guard(
             options.api,
             options.token,
@@ -107,7 +107,10 @@ class Opening:
             left = None if left is None else left - size
 
     def _keep_pace(self) -> None:
-        if self._options.speed > 0:
+        if self._in_a_rush:
+            self._in_a_rush -= 1
+            self._next_call = time.monotonic()
+        elif self._options.speed > 0:
             time.sleep(max(0.0, self._next_call - time.monotonic()))
             self._next_call = time.monotonic() + 1 / self._options.speed
 
@@ -140,6 +143,12 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7, help="which days and which mistakes (7)")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="calls a second (1.0); 0: as fast as it goes"
+    )
+    parser.add_argument(
+        "--rush",
+        type=int,
+        default=0,
+        help="calls made as fast as they go before that pace is kept (0), so that there is a past",
     )
     parser.add_argument(
         "--tasks", type=int, default=TASKS_A_DAY, help=f"how many ({TASKS_A_DAY}: one day)"

@@ -88,6 +88,8 @@ class Crawl:
         self.client = _client(world.acme, principal)
         self._cookies = self.client.cookies.output(header="")
         self._of_nobody: dict[tuple[str, str], Answer] = {}
+        self._followed = set[str]()
+        """Kinds of address that a page led to: most lead to most others, and each is looked at once."""
 
     def send(self, sent: Iterable[Sent]) -> None:
         """Send all of it and look at the answers."""
@@ -96,7 +98,7 @@ class Crawl:
 
     def follow(self, sent: Iterable[Sent], form: Form) -> None:
         """The same, and then whatever the pages that come back lead to."""
-        waiting, seen = deque(sent), set[str]()
+        waiting = deque(sent)
         while waiting:
             answer = self._send(waiting.popleft())
             if (
@@ -104,7 +106,7 @@ class Crawl:
                 and answer.status == 200
                 and "Content-Type: text/html" in answer.text
             ):
-                waiting.extend(followed(answer.text, self.world, form, seen))
+                waiting.extend(followed(answer.text, self.world, form, self._followed))
 
     def _send(self, each: Sent) -> Answer | None:
         if isinstance(each, Probe):

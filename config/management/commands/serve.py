@@ -23,6 +23,8 @@ from governance.story import live
 
 LOCAL = "127.0.0.1"
 READY_SECONDS = 5.0  # the sweeper beside us needs a moment to be seen
+RUSH = 300
+"""Calls of the demo's agent that a first visitor finds made: rules are drawn from good calls as well as from failures."""
 EVERYWHERE = {LOCAL, "0.0.0.0", "::", "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -71,7 +73,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"The guard is closed: {standing.failing}: {standing.text}")
             self._say(address, welcome, options)
             if options["demo"] and not options["no_agent"]:
-                agent.append(_start_agent(address, welcome.agent_token))
+                rush = RUSH if welcome.is_first else 0
+                agent.append(_start_agent(address, welcome.agent_token, rush))
 
         try:
             _Server(application, listener, ready).run()
@@ -163,11 +166,14 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _start_agent(address: str, token: str) -> subprocess.Popen[bytes]:
+def _start_agent(address: str, token: str, rush: int) -> subprocess.Popen[bytes]:
     """The example agent, an outside client in a process of its own."""
     with (settings.DATA_DIR / "travel-desk.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "examples.travel_desk", "--api", address, "--forever"],
+            [
+                *(sys.executable, "-m", "examples.travel_desk"),
+                *("--api", address, "--forever", "--rush", str(rush)),
+            ],
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,
