@@ -168,6 +168,13 @@ class Stored:
 
     _failures: dict[tuple[str, str], list[Call]] = field(default_factory=dict)
     _successes: dict[str, list[Call]] = field(default_factory=dict)
+    _failed: dict[str, int] = field(default_factory=dict)
+
+    def failed(self, tool: str) -> int:
+        """How many calls of a tool failed, whatever the pattern, while those of `good` went well."""
+        if tool not in self._failed:
+            self._failed[tool] = known.failed_calls(tool)
+        return self._failed[tool]
 
     def failures(self, pattern_id: str, tool: str) -> list[Call]:
         """Failing calls of a pattern, latest first."""

@@ -56,7 +56,10 @@ def bear(
     """
     cause = _cause(seen)
     drafted = draft(
-        cause, stored.failures(recovery.pattern_id, cause.tool), stored.successes(cause)
+        cause,
+        stored.failures(recovery.pattern_id, cause.tool),
+        stored.successes(cause),
+        stored.failed(cause.tool),
     )
     if isinstance(drafted, TooThin):
         return drafted
@@ -145,7 +148,9 @@ def broaden_for(policy: Policy, seen: Seen, stored: Stored) -> bool:
     """
     cause, incident = _cause(seen), seen.incident
     known = stored.failures(policy.pattern_id or "", cause.tool)
-    drafted = broaden(policy.condition, cause, known, stored.successes(cause))
+    drafted = broaden(
+        policy.condition, cause, known, stored.successes(cause), stored.failed(cause.tool)
+    )
     if isinstance(drafted, TooThin):
         return False
     reason = f"Broadened for {incident.id}."
@@ -183,9 +188,13 @@ def _narrower(policy: Policy, good: Call) -> tuple[str, Draft | TooThin]:
     for incident_id, cause in _causes(policy):
         known = stored.failures(policy.pattern_id or "", cause.tool)
         successes = _with(good, stored.successes(cause))
+        failed = stored.failed(cause.tool)
         if isinstance(wording, TooThin):
-            founder, wording = incident_id, narrow(policy.condition, cause, known, successes)
-        elif isinstance(wider := broaden(wording.condition, cause, known, successes), Draft):
+            founder = incident_id
+            wording = narrow(policy.condition, cause, known, successes, failed)
+        elif isinstance(
+            wider := broaden(wording.condition, cause, known, successes, failed), Draft
+        ):
             kept = wider.condition == wording.condition
             wording = replace(wider, explanation=wording.explanation) if kept else wider
     return founder, wording

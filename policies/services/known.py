@@ -52,6 +52,15 @@ def good_calls(tool: str) -> list[Call]:
     return list(reversed(found.calls))
 
 
+def failed_calls(tool: str) -> int:
+    """How many calls of a tool failed since the oldest of its good calls that are kept; counted to BACKTEST_LIMIT."""
+    with _lock:
+        ids = _kept.get((required_tenant(), tool), _Kept()).ids
+    failed = Outcome.objects.filter(ok=False, simulated=False, tool=tool)
+    since = failed.filter(id__gt=ids[0]) if len(ids) == BACKTEST_LIMIT else failed
+    return since.order_by("-id")[:BACKTEST_LIMIT].count()
+
+
 def forget() -> None:
     """Keep nothing, as in a process that has just started."""
     with _lock:

@@ -15,11 +15,10 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
+from policies.synthesis.amounts import Beyond, Compared, Sums
 from policies.synthesis.calls import Call, identity
 from policies.synthesis.features import (
     LETTER,
-    Beyond,
-    Feature,
     HasKey,
     HasSort,
     Is,
@@ -30,8 +29,6 @@ from policies.synthesis.features import (
     Shaped,
     StartsWith,
     Together,
-    is_number,
-    nodes_at,
     paths_of,
 )
 from policies.synthesis.literals import EACH, Path
@@ -42,6 +39,7 @@ from policies.synthesis.messages import (
     stem,
     words_of,
 )
+from policies.synthesis.reading import Feature, is_number, nodes_at
 
 GOOD_TO_COMPARE = 20
 """Good calls that must show how a value usually is, before one that is otherwise counts as wrong."""
@@ -63,6 +61,9 @@ LONGEST_ATOM = 80
 RUNS_WITHOUT_CONTEXT = 3
 FAILURES_COMPARED = 5
 FREE_ARGUMENTS = 2
+
+TOLD_BY_NO_WORD = (LacksKey, Shaped, HasSort, Beyond, Compared, Sums)
+"""Features that are true of calls which hold no particular text."""
 
 _CLASS = re.compile(r"[A-Za-z]{4,}(?=[_\-])")
 _CLASSES = re.compile(r"(?:[A-Za-z]+[_\-])+")
@@ -92,7 +93,7 @@ class Suspicion:
 
 
 def _needles(term: Predicate) -> Iterator[str]:
-    if len(term.values) > 1 or isinstance(term.feature, LacksKey | Shaped | HasSort | Beyond):
+    if len(term.values) > 1 or isinstance(term.feature, TOLD_BY_NO_WORD):
         return
     for value in term.values[0].values() if isinstance(term.feature, Together) else term.values:
         is_plain = isinstance(value, str) and value.isascii() and value.isprintable()

@@ -33,14 +33,17 @@ FINDINGS_TRIED = 5
 """General conditions put to the real CEL before the exact arguments are remembered instead."""
 
 
-def draft(cause: Call, failures: Sequence[Call], successes: Sequence[Call]) -> Draft | TooThin:
+def draft(
+    cause: Call, failures: Sequence[Call], successes: Sequence[Call], failed: int = 0
+) -> Draft | TooThin:
     """The most general supported condition that blocks the cause and no stored good call.
 
     `failures` are known failing calls of the cause's tool in its pattern and `successes` good calls, latest
-    first; calls of other tools are ignored. First what the error itself blames (see `culprits`), then what
-    several failures share (see `search`), otherwise the arguments are remembered: they, and what is blamed in
-    this run alone. Deterministic. TooThin when even those have been seen to succeed, or cannot be written as a
-    condition.
+    first; calls of other tools are ignored. `failed` counts the tool's failing calls of any pattern. First what the
+    error itself blames (see `culprits`), then what several failures share (see `search`; of a message that blames
+    something, only whole values, because it knows better than we do which words of a text mattered), otherwise the
+    arguments are remembered: they, and what is blamed in this run alone. Deterministic. TooThin when even those have
+    been seen to succeed, or cannot be written as a condition.
     """
     if (fault := _fault(cause)) is not None:
         return TooThin(f"The call holds {fault}, which no condition can compare.")
@@ -52,10 +55,9 @@ def draft(cause: Call, failures: Sequence[Call], successes: Sequence[Call]) -> D
             in_run.append(suspicion)
         elif isinstance(tried := trial.of_suspicion(suspicion), Draft):
             return tried
-    if not culprits.is_told:
-        for condition, explanation in _wordings(trial):
-            if isinstance(tried := trial.of_condition(condition, Form.GENERAL, explanation), Draft):
-                return tried
+    for condition, explanation in _wordings(trial, failed, are_whole=culprits.is_told):
+        if isinstance(tried := trial.of_condition(condition, Form.GENERAL, explanation), Draft):
+            return tried
     return _remembered(trial, in_run)
 
 
@@ -85,7 +87,11 @@ def generalise(cause: Call, failures: Sequence[Call], successes: Sequence[Call])
 
 
 def broaden(
-    existing: str, cause: Call, failures: Sequence[Call], successes: Sequence[Call]
+    existing: str,
+    cause: Call,
+    failures: Sequence[Call],
+    successes: Sequence[Call],
+    failed: int = 0,
 ) -> Draft | TooThin:
     """A condition for the cause as well as for what `existing` blocks.
 
@@ -97,7 +103,7 @@ def broaden(
     trial = _Trial.of(cause, failures, successes)
     if _answer(old, cause) is Answer.YES:
         return trial.of_condition(existing, Form.GENERAL, "The policy blocks this call already.")
-    fresh = draft(cause, failures, successes)
+    fresh = draft(cause, failures, successes, failed)
     if isinstance(fresh, TooThin):
         return fresh
     new = compile_condition(fresh.condition)
@@ -113,7 +119,11 @@ def broaden(
 
 
 def narrow(
-    existing: str, cause: Call, failures: Sequence[Call], successes: Sequence[Call]
+    existing: str,
+    cause: Call,
+    failures: Sequence[Call],
+    successes: Sequence[Call],
+    failed: int = 0,
 ) -> Draft | TooThin:
     """A condition in place of one that rejected a good call, which `successes` now holds.
 
@@ -122,7 +132,8 @@ def narrow(
     `existing` does not compile.
     """
     old = compile_condition(existing)
-    return draft(cause, [call for call in failures if _answer(old, call) is Answer.YES], successes)
+    behind = [call for call in failures if _answer(old, call) is Answer.YES]
+    return draft(cause, behind, successes, failed)
 
 
 @dataclass(frozen=True)
@@ -275,10 +286,11 @@ def _answer(condition: Condition, call: Call) -> Answer:
     return condition.matches(facts).answer
 
 
-def _wordings(trial: _Trial) -> Iterator[tuple[str, str]]:
+def _wordings(trial: _Trial, failed: int, *, are_whole: bool) -> Iterator[tuple[str, str]]:
     """General conditions with their explanations, best first."""
     tool = trial.cause.tool
-    for finding in islice(Search(trial.cause, trial.failed, trial.good).findings(), FINDINGS_TRIED):
+    search = Search(trial.cause, trial.failed, trial.good, failed, are_whole=are_whole)
+    for finding in islice(search.findings(), FINDINGS_TRIED):
         explanation = (
             f"Blocks {tool} when {finding.sentence}: so it was in {finding.covers} failing calls "
             f"and in none of {len(trial.good)} good ones."

@@ -8,20 +8,28 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from governance import redaction
 from policies.synthesis.calls import identity
-from policies.synthesis.literals import EACH, Each, Path, at, literal, present, spoken
+from policies.synthesis.literals import EACH, Path, at, literal, present, spoken
 from policies.synthesis.literals import field as member
 from policies.synthesis.messages import WHOLE
+from policies.synthesis.reading import (
+    Feature,
+    Values,
+    escaped,
+    has_type,
+    nodes_at,
+    shape_of,
+    shown,
+    type_of,
+)
 
 PREFIX_PARTS = 4
 """Longest prefix tried, in words: `gift_` and `gift_card_` are one and two."""
 DEPTH_LIMIT = 4
 """Steps of a path looked at; conditions on deeper values are hard to read and rarely telling."""
-SHOWN_LIMIT = 120
-"""Characters of a value in an explanation."""
 LIST_SAMPLE = 20
 """Elements of a list whose paths are looked at."""
 
@@ -30,37 +38,6 @@ _STARTS = {
     for parts in range(1, PREFIX_PARTS + 1)
 }
 _WORD = re.compile(r"\w{2,}", re.ASCII)  # ASCII, because \b in RE2 is
-
-Values = Mapping[Hashable, Any]
-"""What a feature reads: each value by its identity."""
-
-
-class Feature(Protocol):
-    """One thing to read at one path. `nodes` are the values there, several under a list."""
-
-    @property
-    def path(self) -> Path: ...
-
-    def read(self, nodes: Sequence[Any]) -> Values: ...
-
-    def source(self, values: Sequence[Any]) -> str:
-        """CEL: one of these values was read."""
-        ...
-
-    def sentence(self, values: Sequence[Any]) -> str:
-        """The same for a person, after "when"."""
-        ...
-
-
-def nodes_at(arguments: Mapping[str, Any], path: Path) -> list[Any]:
-    """The values at a path: none when it is missing, one for each element under a list."""
-    nodes: list[Any] = [arguments]
-    for step in path:
-        if isinstance(step, Each):
-            nodes = [inner for node in nodes if isinstance(node, list) for inner in node]
-        else:
-            nodes = [node[step] for node in nodes if isinstance(node, Mapping) and step in node]
-    return nodes
 
 
 @dataclass(frozen=True)
@@ -78,7 +55,7 @@ class Is:
         return at(self.path, lambda node: f"{node} in {literal(list(values))}")
 
     def sentence(self, values: Sequence[Any]) -> str:
-        return f"{spoken(self.path)} is {' or '.join(map(_shown, values))}"
+        return f"{spoken(self.path)} is {' or '.join(map(shown, values))}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +115,7 @@ class StartsWith:
         )
 
     def sentence(self, values: Sequence[Any]) -> str:
-        return f"{spoken(self.path)} starts with {_shown(values[0])}"
+        return f"{spoken(self.path)} starts with {shown(values[0])}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +136,7 @@ class HasWord:
         )
 
     def sentence(self, values: Sequence[Any]) -> str:
-        return f"{spoken(self.path)} contains the word {_shown(values[0])}"
+        return f"{spoken(self.path)} contains the word {shown(values[0])}"
 
 
 @dataclass(frozen=True)
@@ -184,12 +161,12 @@ class Mentions:
         )
 
     def sentence(self, values: Sequence[Any]) -> str:
-        return f"{spoken(self.path)} names {_shown(values[0])}"
+        return f"{spoken(self.path)} names {shown(values[0])}"
 
 
 @lru_cache(maxsize=4_096)
 def _whole_word(token: str) -> re.Pattern[str]:
-    return re.compile(rf"(^|[^{WHOLE}]){_escaped(token)}($|[^{WHOLE}])", re.ASCII)
+    return re.compile(rf"(^|[^{WHOLE}]){escaped(token)}($|[^{WHOLE}])", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -208,7 +185,7 @@ class ReadsFrom:
 
     def source(self, values: Sequence[Any]) -> str:
         [tables] = values
-        in_order = ".*".join(rf"\b(from|join)\s+{_escaped(table)}\b" for table in tables)
+        in_order = ".*".join(rf"\b(from|join)\s+{escaped(table)}\b" for table in tables)
         more = r"\b(from|join)\s+\w.*" * (len(tables) + 1)
         wanted, unwanted = literal(f"(?is){in_order}"), literal(f"(?is){more}")
         return at(
@@ -251,7 +228,7 @@ class Together:
         return at(self.path, test)
 
     def sentence(self, values: Sequence[Any]) -> str:
-        said = " and ".join(f"{name} {_shown(values[0][name])}" for name in self.names)
+        said = " and ".join(f"{name} {shown(values[0][name])}" for name in self.names)
         return f"one of {spoken(self.path)} has {said}"
 
 
@@ -272,7 +249,7 @@ class Shaped:
         )
 
     def sentence(self, values: Sequence[Any]) -> str:
-        return f"{spoken(self.path)} is built like {_shown(values[0])}"
+        return f"{spoken(self.path)} is built like {shown(values[0])}"
 
 
 @dataclass(frozen=True)
@@ -305,30 +282,7 @@ def sort_of(character: str) -> str:
         return LETTER
     if character.isascii() and character.isdigit():
         return DIGIT
-    return f"[{_escaped(character)}]"
-
-
-def shape_of(text: str) -> str:
-    """The pattern that texts built alike match: `#W12` and `#X7` are both a sign, capitals and digits."""
-    return "^" + _RUN.sub(_run, text) + "$"
-
-
-_RUN = re.compile(r"[A-Z]+|[a-z]+|[0-9]+|[^A-Za-z0-9]")
-
-
-def _run(found: re.Match[str]) -> str:
-    first = found[0][0]
-    if first.isascii() and first.isalnum():
-        return "[A-Z]+" if first.isupper() else "[a-z]+" if first.islower() else "[0-9]+"
-    return _escaped(found[0])
-
-
-def _escaped(text: str) -> str:
-    """A text as a pattern that matches it, for RE2."""
-    return "".join(
-        f"\\{one}" if one.isascii() and not one.isalnum() and one not in "_ \n\t\r" else one
-        for one in text
-    )
+    return f"[{escaped(character)}]"
 
 
 @dataclass(frozen=True)
@@ -365,38 +319,6 @@ class LacksKey:
 
 
 @dataclass(frozen=True)
-class Beyond:
-    """A number at or past a bound, upwards or downwards; the bound is the predicate's value."""
-
-    path: Path
-    bound: int | float
-    is_upwards: bool
-
-    def read(self, nodes: Sequence[Any]) -> Values:
-        # A number within the bound is read as itself, so that its variety stays visible.
-        return {
-            (self.bound if self._is_beyond(node) else node): self.bound
-            for node in nodes
-            if is_number(node)
-        }
-
-    def _is_beyond(self, node: int | float) -> bool:
-        return node >= self.bound if self.is_upwards else node <= self.bound
-
-    def source(self, values: Sequence[Any]) -> str:
-        sign = ">=" if self.is_upwards else "<="
-        return at(
-            self.path,
-            lambda node: f"{has_type(node, 'number')} && {node} {sign} {literal(values[0])}",
-        )
-
-    def sentence(self, values: Sequence[Any]) -> str:
-        return (
-            f"{spoken(self.path)} is {_shown(values[0])} or {'more' if self.is_upwards else 'less'}"
-        )
-
-
-@dataclass(frozen=True)
 class Predicate:
     """One question about a call: was one of these values read?"""
 
@@ -421,33 +343,8 @@ class Predicate:
         return self.feature.sentence(self.values)
 
 
-def _shown(value: Any) -> str:
-    """A value in an explanation, cut where it is long."""
-    text = literal(value)
-    return text if len(text) <= SHOWN_LIMIT else f"{text[:SHOWN_LIMIT]}…"
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def is_simple(value: Any) -> bool:
     return not isinstance(value, list | Mapping)
-
-
-def type_of(value: Any) -> str:
-    """The JSON type in CEL's words, where int and double are both "number"."""
-    if is_number(value):
-        return "number"
-    names = {bool: "bool", str: "string", list: "list", type(None): "null_type"}
-    return names.get(type(value), "map")
-
-
-def has_type(node: str, name: str) -> str:
-    """CEL for: the value of this expression is of this type."""
-    if name == "number":
-        return f"(type({node}) == int || type({node}) == double)"
-    return f"type({node}) == {name}"
 
 
 def is_secret(name: str, value: Any) -> bool:
@@ -487,14 +384,14 @@ def _walk(node: Any, path: Path) -> Iterator[Path]:
             yield from _walk(inner, (*path, EACH))
 
 
-def features_of(path: Path, nodes: Sequence[Any]) -> Iterator[Feature]:
-    """What is worth asking about the values a failing call has at this path."""
+def features_of(path: Path, nodes: Sequence[Any], *, are_whole: bool) -> Iterator[Feature]:
+    """What is worth asking about the values a failing call has at this path; ``are_whole``: not about parts of texts."""
     kinds = set(map(type_of, nodes))
     if kinds - {"map", "list"} or path[-1] is EACH:
         yield Is(path)
     yield HasType(path)
     if kinds & {"string", "list", "map"}:
         yield IsEmpty(path)
-    if "string" in kinds:
+    if "string" in kinds and not are_whole:
         yield from (StartsWith(path, parts) for parts in range(1, PREFIX_PARTS + 1))
         yield HasWord(path)

@@ -6,8 +6,9 @@ from typing import Any
 from governance import redaction
 from policies.conditions import SOURCE_LIMIT, ConditionError, compile_condition
 from policies.synthesis.calls import Call, Form, TooThin, identity
-from policies.synthesis.features import has_type, is_secret
+from policies.synthesis.features import is_secret
 from policies.synthesis.literals import at, literal
+from policies.synthesis.reading import has_type
 
 LEAST_AROUND = 8
 """Characters that must stand around a secret for its text to be told by them."""

@@ -9,22 +9,21 @@ from operator import and_
 from typing import Any
 
 from governance import redaction
+from policies.synthesis.amounts import Beyond, Measured, measured, relations
 from policies.synthesis.calls import Call, identity
+from policies.synthesis.chance import Chance
 from policies.synthesis.features import (
-    Beyond,
-    Feature,
     HasKey,
     Is,
     LacksKey,
     Predicate,
     features_of,
-    is_number,
     is_simple,
-    nodes_at,
     paths_of,
     tellable,
 )
 from policies.synthesis.literals import Path
+from policies.synthesis.reading import Feature, nodes_at, type_of
 
 FAILURES_TO_GENERALISE = 2
 """Failing calls with different arguments that must share a condition wider than one call."""
@@ -45,6 +44,7 @@ SET_LIMIT = 8
 """Values of an `in [...]`."""
 CANDIDATES_LIMIT = 40
 """Predicates kept for joining: 40 make 10,660 conditions, a few milliseconds."""
+MEASURED: dict[str, Measured] = {"number": "number", "string": "string", "list": "list"}
 GLANCE = 200
 """Good calls looked at first: a predicate true of most of them separates nothing."""
 
@@ -117,11 +117,21 @@ class Candidate:
 class Search:
     """All that is known about one kind of failure of a tool, and about the tool's good calls.
 
-    `failures` holds the cause.
+    `failures` holds the cause; `failed` counts failing calls of the tool of any kind. ``are_whole``: only whole values
+    are looked at, not what a text begins with or the words in it.
     """
 
-    def __init__(self, cause: Call, failures: Sequence[Call], successes: Sequence[Call]) -> None:
-        self._cause = cause
+    def __init__(
+        self,
+        cause: Call,
+        failures: Sequence[Call],
+        successes: Sequence[Call],
+        failed: int = 0,
+        *,
+        are_whole: bool = False,
+    ) -> None:
+        self._cause, self._are_whole = cause, are_whole
+        self._failed_in_all = max(failed, len(failures))
         self._failures = failures
         self._successes = successes
         self._failed = Sample(failures)
@@ -129,6 +139,8 @@ class Search:
         # Calls with equal arguments match alike, so the first of each stands for all of them.
         seen: set[Hashable] = set()
         self._distinct = _bits(_is_first(identity(call.arguments), seen) for call in failures)
+        self._unshared = Counter[int]()
+        """Predicates that no other failure shares, by how many good calls do."""
 
     def findings(self) -> Iterator[Finding]:
         """Supported conditions, best first: what is shared before a list of what failed, then
@@ -137,14 +149,31 @@ class Search:
             return iter(())
         candidates = self._candidates()
         found = [
-            Finding(tuple(part.term for part in parts), failed)
-            for size in range(1, TERMS_LIMIT + 1)
-            for parts in combinations(candidates, size)
-            if self._is_shared(failed := _common(part.failed for part in parts))
-            and _is_tight([part.good for part in parts])
+            one for size in range(1, TERMS_LIMIT + 1) for one in self._joined(candidates, size)
         ]
         found.sort(key=_worth)
         return filter(self._is_supported, found)
+
+    def _joined(self, candidates: Sequence[Candidate], size: int) -> Iterator[Finding]:
+        """Conditions of so many predicates that no good call meets, and that chance alone would hardly make.
+
+        A list of what failed is made to fit: how well it does says nothing.
+        """
+        chance = Chance(self._failed_in_all - 1, len(self._successes))
+        if size == 1:
+            chance.add(self._unshared)
+        found = []
+        for parts in combinations(candidates, size):
+            failed = _common(part.failed for part in parts)
+            if not self._is_shared(failed):
+                continue
+            others = (failed & self._distinct).bit_count() - 1
+            one = Finding(tuple(part.term for part in parts), failed)
+            if not one.is_listed:
+                chance.see(others, _common(part.good for part in parts).bit_count())
+            if _is_tight([part.good for part in parts]):
+                found.append((one, others))
+        yield from (one for one, others in found if one.is_listed or chance.is_unlikely(others))
 
     def _candidates(self) -> list[Candidate]:
         """Predicates that failures share, those first that good calls share least."""
@@ -152,9 +181,10 @@ class Search:
         kept = []
         for term in dict.fromkeys(self._predicates()):
             failed = self._failed.matching(term)
-            if self._is_shared(failed) and glance.matching(term).bit_count() * 2 <= len(
-                glance.calls
-            ):
+            seen = glance.matching(term).bit_count()
+            if not self._is_shared(failed):
+                self._unshared[seen] += 1
+            elif seen * 2 <= len(glance.calls):
                 kept.append(Candidate(term, failed, self._good.matching(term)))
         kept.sort(
             key=lambda one: (one.good.bit_count(), -one.failed.bit_count(), len(one.term.source))
@@ -165,13 +195,15 @@ class Search:
         arguments = self._cause.arguments
         for path in paths_of(arguments):
             nodes = nodes_at(arguments, path)
-            for feature in features_of(path, nodes):
+            for feature in features_of(path, nodes, are_whole=self._are_whole):
                 yield from (
                     Predicate(feature, (value,)) for value in tellable(feature, nodes).values()
                 )
             if len(nodes) == 1:
                 yield from self._sets(path, nodes[0])
                 yield from self._bounds(path, nodes[0])
+        for relation in relations(arguments, [call.arguments for call in self._successes[:GLANCE]]):
+            yield from (Predicate(relation, (sign,)) for sign in relation.read([arguments]))
         yield from (Predicate(HasKey(), (name,)) for name in sorted(arguments))
         known = {name for call in self._successes for name in call.arguments}
         for name in sorted(known - arguments.keys()):
@@ -189,12 +221,15 @@ class Search:
             yield Predicate(Is(path), tuple(sorted(values.values(), key=repr)))
 
     def _bounds(self, path: Path, node: Any) -> Iterator[Predicate]:
-        """At or past the mildest number that failed, where different numbers failed."""
+        """At or past the mildest amount that failed, where different amounts failed."""
+        kind = MEASURED.get(type_of(node))
+        if kind is None:
+            return
         found = [inner for call in self._failures for inner in nodes_at(call.arguments, path)]
-        numbers = {inner for inner in found if is_number(inner)}
-        if is_number(node) and len(numbers) >= FAILURES_TO_GENERALISE:
-            for bound, is_upwards in ((min(numbers), True), (max(numbers), False)):
-                yield Predicate(Beyond(path, bound, is_upwards), (bound,))
+        amounts = set(measured(found, kind))
+        if len(amounts) >= FAILURES_TO_GENERALISE:
+            for bound, is_upwards in ((min(amounts), True), (max(amounts), False)):
+                yield Predicate(Beyond(path, bound, is_upwards, kind), (bound,))
 
     def _is_shared(self, failed: int) -> bool:
         return (failed & self._distinct).bit_count() >= FAILURES_TO_GENERALISE
