@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from policies.synthesis.amounts import Beyond, Compared, Sums
+from policies.synthesis.amounts import Beyond, Compared, Sums, relations
 from policies.synthesis.calls import Call, identity
 from policies.synthesis.features import (
     LETTER,
@@ -161,6 +161,7 @@ class Culprits:
 
     def _shown(self) -> Iterator[Suspicion]:
         yield from self._keys()
+        yield from self._related()
         yield from self._beyond()
         yield from self._listed()
         yield from self._classes()
@@ -309,24 +310,48 @@ class Culprits:
                 term = Predicate(LacksKey(frozenset({name})), (name,))
                 yield Suspicion((term,), f"the error names {name}")
 
+    def _related(self) -> Iterator[Suspicion]:
+        """The message names two arguments that compare otherwise than in any good call: a start that is after its end."""
+        mine = self._cause.arguments
+        for relation in relations(mine, [call.arguments for call in self._good]):
+            if not all(map(self._message.names_key, relation.names)):
+                continue
+            known = [signs for call in self._good if (signs := relation.read([call.arguments]))]
+            usual = set(chain.from_iterable(known))
+            if len(known) >= GOOD_OF_A_CLASS:
+                for sign in set(relation.read([mine])) - usual:
+                    yield Suspicion(
+                        (Predicate(relation, (sign,)),),
+                        f"the error names {' and '.join(relation.names)}",
+                    )
+
     def _beyond(self) -> Iterator[Suspicion]:
-        """The message is about an amount, and this one is past all that were good."""
+        """The message is about one amount, and this one is past the limit that it states, or past all that were good."""
         if not self._message.is_about_quantity:
             return
-        for name, value in self._cause.arguments.items():
-            if not is_number(value) or not self._message.names_key(name):
-                continue
-            known = [
-                call.arguments[name] for call in self._good if is_number(call.arguments.get(name))
-            ]
-            if len(known) < GOOD_OF_A_CLASS or len(set(known)) < 3:
-                continue
-            for is_past, is_upwards in ((value > max(known), True), (value < min(known), False)):
-                if is_past:
-                    term = Predicate(Beyond((name,), value, is_upwards), (value,))
-                    yield Suspicion(
-                        (term,), f"the error is about {name}, and no good call went so far"
-                    )
+        named = [
+            (name, value)
+            for name, value in self._cause.arguments.items()
+            if is_number(value) and self._message.names_key(name)
+        ]
+        if len(named) != 1:
+            return  # of several, each may be right beside another
+        [(name, value)] = named
+        known = [call.arguments[name] for call in self._good if is_number(call.arguments.get(name))]
+        if len(known) < GOOD_OF_A_CLASS or len(set(known)) < 3:
+            return
+        for limit in self._message.limits:
+            if limit != value:
+                feature = Beyond((name,), limit, value > limit, is_strict=True)
+                yield Suspicion(
+                    (Predicate(feature, (limit,)),), f"the error states a limit of {name}"
+                )
+        if len(known) < GOOD_TO_COMPARE:
+            return
+        for is_past, is_upwards in ((value > max(known), True), (value < min(known), False)):
+            if is_past:
+                term = Predicate(Beyond((name,), value, is_upwards), (value,))
+                yield Suspicion((term,), f"the error is about {name}, and no good call went so far")
 
     def _class_prefixes(self) -> Iterator[tuple[Path, str]]:
         for path in paths_of(self._cause.arguments):

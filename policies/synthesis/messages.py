@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 LONGEST_READ = 2_000
 """Characters of each end of a message that are read; a stack trace names its error at the end."""
@@ -96,7 +97,12 @@ _NO_SUCH = (
 )
 _QUANTITY = (
     r"not enough|insufficient|balance|exceed|add up|\blimit\b|too (?:many|few|large|small|big|long|short|high|low)|"
-    r"(?:less|more|greater|fewer) than|at (?:least|most)|maximum|minimum|out of range"
+    r"(?:less|more|greater|fewer) than|at (?:least|most)|maximum|minimum|out of range|"
+    r"[<>]=? ?\d|between \d"
+)
+# What is used up or fills again: a bound of it is one of this moment.
+_PASSING_BOUND = (
+    r"balance|available|remain|\bleft\b|\bstock\b|\bfunds?\b|\bcurrent|\bseats?\b|\bquota\b"
 )
 _RELATION = (
     r"different|must match|should match|mismatch|same as|original|already|conflict|add up|between"
@@ -110,6 +116,14 @@ _GRAMMAR = (
     r"syntax|\bnear\b|unexpected (?:token|eof|end|character)|looking for matching|pars(?:e|ing) error|traceback|"
     r"unterminated"
 )
+# A number right behind the words for a bound; a comparison's sign stands for such words.
+_LIMIT = re.compile(
+    r"(?:at (?:most|least)|no more than|(?:more|less|greater|fewer) than|maximum|minimum|max|min|limit|exceed(?:s|ing|ed)?|"
+    r"up to|below|above|under|over|equal to|[<>]=?)"
+    r"(?:\s+(?:of|is|the|a|limit|maximum|minimum|value|or|equal|to|allowed)\b|[\s:=(])*\s*(-?\d+(?:\.\d+)?)(?![\w.]*\d)",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r"between (-?\d+(?:\.\d+)?) and (-?\d+(?:\.\d+)?)(?![\w.]*\d)", re.IGNORECASE)
 # What a tool is called by those who miss it, and what may stand between that and its name; all on one line.
 _A_TOOL = r"(?:command|executable|tool|function|api|endpoint|action|method)"
 _SMALL = r"(?:file|is|was|name|named|called|[ \t:])*"
@@ -127,6 +141,7 @@ _KINDS = {
     "is_passing": _found(_PASSING),
     "is_absence": _found(_NO_SUCH),
     "is_about_quantity": _found(_QUANTITY),
+    "is_of_this_moment": _found(_PASSING_BOUND),
     "is_about_relation": _found(_RELATION),
     "is_about_rights": _found(_RIGHTS),
     "is_about_a_member": _found(_MEMBER),
@@ -163,6 +178,15 @@ class Message:
     def is_about_quantity(self) -> bool:
         """An amount is wrong: what is named is involved, another amount of it would do."""
         return self._is("is_about_quantity")
+
+    @cached_property
+    def limits(self) -> tuple[int | float, ...]:
+        """The bounds that it states: `limit must be <= 100`, `at most 20`. None of what is used up and fills again."""
+        if self._is("is_of_this_moment"):
+            return ()
+        said = [*_LIMIT.findall(self.text), *chain.from_iterable(_BETWEEN.findall(self.text))]
+        found = map(float, said)
+        return tuple(dict.fromkeys(int(one) if one == int(one) else one for one in found))
 
     @cached_property
     def is_about_relation(self) -> bool:
