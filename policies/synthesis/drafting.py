@@ -18,6 +18,7 @@ from policies.synthesis.calls import Backtest, Call, Draft, Form, TooThin, ident
 from policies.synthesis.culprits import Culprits, Suspicion
 from policies.synthesis.literals import literal
 from policies.synthesis.memory import of_tool, remember
+from policies.synthesis.messages import Message
 from policies.synthesis.search import Search
 
 BACKTEST_LIMIT = 10_000
@@ -48,7 +49,19 @@ def draft(
     if (fault := _fault(cause)) is not None:
         return TooThin(f"The call holds {fault}, which no condition can compare.")
     trial = _Trial.of(cause, failures, successes)
-    culprits = Culprits(cause, trial.failed, trial.good)
+    drafted = _of_anybody(trial, failed)
+    if isinstance(drafted, Draft) and trial.others_may:
+        return trial.of_condition(
+            f"({drafted.condition}) && agent.id == {literal(cause.agent)}",
+            drafted.form,
+            f"{drafted.explanation} Only this agent: others may.",
+        )
+    return drafted
+
+
+def _of_anybody(trial: "_Trial", failed: int) -> Draft | TooThin:
+    """A condition whoever calls."""
+    culprits = Culprits(trial.cause, trial.failed, trial.good)
     in_run: list[Suspicion] = []
     for suspicion in culprits.suspicions():
         if suspicion.in_run:
@@ -197,6 +210,12 @@ class _Trial:
         """A condition for the cause's own arguments, all of them."""
         likely = self._equal if form is Form.EXACT else None
         return self.of_condition(source, form, explanation, likely=likely)
+
+    @property
+    def others_may(self) -> bool:
+        """Whether the cause was refused to its agent, and other agents are known to use the tool."""
+        is_refused = Message.of(self.cause.error).is_about_rights
+        return is_refused and any(call.agent != self.cause.agent for call in self.good)
 
     @cached_property
     def _equal(self) -> list[Call]:
