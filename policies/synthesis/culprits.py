@@ -112,12 +112,11 @@ class Culprits:
 
     @property
     def is_told(self) -> bool:
-        """Whether the message says something about the cause, be it that it will pass or cannot be read."""
+        """Whether the message says something about the cause, be it that it will pass; not where reading stopped."""
         message = self._message
         return (
             message.is_passing
             or message.is_absence
-            or message.is_about_grammar
             or message.is_about_rights
             or bool(self._named_terms)
             or any(True for _ in self._blamed_values())
@@ -149,10 +148,15 @@ class Culprits:
         yield from self._same_but()
 
     def _in_run(self) -> Iterator[Suspicion]:
-        if named := self._named():
+        if named := tuple(term for term in self._named() if not self._is_usual(term)):
             yield Suspicion(named, "the error names it", in_run=True)
         for name, value in self._blamed_values():
             yield Suspicion((_is((name,), value),), f"the error is about {name}", in_run=True)
+
+    def _is_usual(self, term: Predicate) -> bool:
+        """Whether most good calls are so too: the message says where it happened, not what was wrong."""
+        so = sum(1 for call in self._good if term.is_true_of(call.arguments))
+        return so >= GOOD_WITH_KEY and so * 2 >= len(self._good)
 
     def _tool(self) -> Iterator[Suspicion]:
         """There is no such tool."""
@@ -311,19 +315,23 @@ class Culprits:
                 yield Suspicion((term,), f"the error names {name}")
 
     def _related(self) -> Iterator[Suspicion]:
-        """The message names two arguments that compare otherwise than in any good call: a start that is after its end."""
+        """Arguments compare otherwise than in any good call: a start after its end, parts that do not come to their sum.
+
+        Two are compared where the message names both; a sum is looked at where it is about an amount.
+        """
         mine = self._cause.arguments
         for relation in relations(mine, [call.arguments for call in self._good]):
-            if not all(map(self._message.names_key, relation.names)):
+            if isinstance(relation, Sums):
+                is_meant = self._message.is_about_quantity
+            else:
+                is_meant = all(map(self._message.names_key, relation.names))
+            if not is_meant:
                 continue
             known = [signs for call in self._good if (signs := relation.read([call.arguments]))]
             usual = set(chain.from_iterable(known))
             if len(known) >= GOOD_OF_A_CLASS:
-                for sign in set(relation.read([mine])) - usual:
-                    yield Suspicion(
-                        (Predicate(relation, (sign,)),),
-                        f"the error names {' and '.join(relation.names)}",
-                    )
+                for sign in sorted(set(map(str, relation.read([mine]))) - usual):
+                    yield Suspicion((Predicate(relation, (sign,)),), "the error is about them")
 
     def _beyond(self) -> Iterator[Suspicion]:
         """The message is about one amount, and this one is past the limit that it states, or past all that were good."""

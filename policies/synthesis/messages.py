@@ -96,7 +96,7 @@ _NO_SUCH = (
     r"not available|not installed|disabled|deprecated|undefined"
 )
 _QUANTITY = (
-    r"not enough|insufficient|balance|exceed|add up|\blimit\b|too (?:many|few|large|small|big|long|short|high|low)|"
+    r"not enough|insufficient|balance|exceed|add up|(?:come|sum)s? (?:up )?to \d|\blimit\b|too (?:many|few|large|small|big|long|short|high|low)|"
     r"(?:less|more|greater|fewer) than|at (?:least|most)|maximum|minimum|out of range|"
     r"[<>]=? ?\d|between \d"
 )
