@@ -148,7 +148,8 @@ class Culprits:
         yield from self._same_but()
 
     def _in_run(self) -> Iterator[Suspicion]:
-        if named := tuple(term for term in self._named() if not self._is_usual(term)):
+        named = self._named()
+        if not all(map(self._is_usual, named)):
             yield Suspicion(named, "the error names it", in_run=True)
         for name, value in self._blamed_values():
             yield Suspicion((_is((name,), value),), f"the error is about {name}", in_run=True)

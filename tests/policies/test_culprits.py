@@ -8,8 +8,10 @@ import pytest
 
 from policies.conditions import Answer, activation, compile_condition
 from policies.synthesis import Call, Draft, Form, draft, generalise
-from policies.synthesis.features import Mentions, Predicate, ReadsFrom, Shaped, Together, shape_of
+from policies.synthesis.amounts import Beyond, Compared, Sums
+from policies.synthesis.features import Mentions, Predicate, ReadsFrom, Shaped, Together
 from policies.synthesis.messages import Message
+from policies.synthesis.reading import shape_of
 
 
 def made(error: str = "", /, *, tool: str = "book", run: str = "r1", **arguments: Any) -> Call:
@@ -223,12 +225,95 @@ def test_an_argument_that_no_good_call_has_and_the_error_names_must_not() -> Non
     assert blocks(result.condition, made(title="b", assignee="y", run="r2"))
 
 
+def limited(count: int) -> list[Call]:
+    return [made(q=f"q{n}", limit=(10, 20, 50, 100)[n % 4]) for n in range(count)]
+
+
 def test_a_number_past_all_good_ones_is_a_bound_where_the_error_is_about_it() -> None:
-    good = [made(q=f"q{n}", limit=(10, 20, 50, 100)[n % 4]) for n in range(12)]
-    result = drafted(made("limit must not exceed 100", q="a", limit=150), good=good)
+    cause = made("limit is too large", q="a", limit=150)
+    result = drafted(cause, good=limited(24))
 
     assert blocks(result.condition, made(q="b", limit=500, run="r2"))
     assert not blocks(result.condition, made(q="b", limit=120, run="r2"))
+    few = drafted(cause, good=limited(12))
+    assert not blocks(few.condition, made(q="b", limit=500, run="r2"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "limit must not exceed 100",
+        "400 Bad Request: limit must be <= 100",
+        "Invalid limit: must be between 1 and 100",
+        "limit: Input should be less than or equal to 100",
+        "the limit is too high (max 100)",
+    ],
+)
+def test_a_bound_that_the_error_states_is_that_bound(error: str) -> None:
+    result = drafted(made(error, q="a", limit=150), good=limited(12))
+
+    assert blocks(result.condition, made(q="b", limit=101, run="r2"))
+    assert not blocks(result.condition, made(q="b", limit=100, run="r2"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["limit exceeds 100, what is left today", "limit: at most 100 available at this moment"],
+)
+def test_a_bound_of_this_moment_is_none_of_the_next(error: str) -> None:
+    result = drafted(made(error, q="a", limit=150), good=limited(12))
+
+    assert not blocks(result.condition, made(q="b", limit=140, run="r2"))
+
+
+def test_two_amounts_that_the_error_names_are_compared_and_neither_is_a_bound() -> None:
+    good = [made(low=20 + n, high=40 + n, run=f"g{n}") for n in range(9)]
+    result = drafted(made("low must not exceed high", low=90, high=10), good=good)
+
+    assert blocks(result.condition, made(low=31, high=30, run="r2"))
+    assert not blocks(result.condition, made(low=3, high=5, run="r2"))
+    assert not blocks(result.condition, made(low=91, high=99, run="r2"))
+    assert "high is less than low" in result.explanation
+
+
+def test_a_sum_that_does_not_add_up_is_told_from_one_failure() -> None:
+    good = [made(fare=100 + n, bag=n % 3, total=100 + n + n % 3, run=f"g{n}") for n in range(9)]
+    error = "the total is 500 but fare and bag come to 545"
+    result = drafted(made(error, fare=500, bag=45, total=500), good=good)
+
+    assert blocks(result.condition, made(fare=200, bag=7, total=200, run="r2"))
+    assert not blocks(result.condition, made(fare=500, bag=0, total=500, run="r2"))
+
+
+def test_what_most_good_calls_name_too_says_where_it_happened_and_not_what_was_wrong() -> None:
+    good = [made(folder="issued", name=f"R{n}.json", run=f"g{n}") for n in range(7)]
+    cause = made("[Errno 21] Is a directory: '/srv/vouchers/issued'", folder="issued", name=".")
+    result = drafted(cause, good=good)
+
+    assert not blocks(result.condition, made(folder="issued", name="R9.json"))
+
+
+def test_what_was_refused_to_one_agent_is_kept_from_that_agent_where_others_may() -> None:
+    good = [Call("book", {"budget": n}, f"g{n}", run=f"g{n}", agent="ops") for n in range(30)]
+    cause = made("403 Forbidden: missing scope projects:budget", budget=77)
+    result = drafted(cause, good=good)
+
+    other = Call("book", {"budget": 77}, "r2", run="r2", agent="ops")
+    assert not blocks(result.condition, other)
+    assert blocks(result.condition, made(budget=77, run="r2"))
+
+
+def test_a_word_before_which_reading_stopped_is_found_by_what_the_queries_share() -> None:
+    good = [asked(f"SELECT id FROM singer WHERE age > {n}", run=f"g{n}") for n in range(40)]
+    error = 'near "10": syntax error'
+    causes = [
+        asked(f"SELECT TOP 10 {column} FROM {table}", error, run=f"r{n}")
+        for n, (column, table) in enumerate([("a", "b"), ("c", "d"), ("e", "f")])
+    ]
+    result = drafted(causes[0], *causes[1:], good=good)
+
+    assert blocks(result.condition, asked("SELECT TOP 10 name FROM singer", run="r9"))
+    assert not blocks(result.condition, asked("SELECT name FROM singer LIMIT 10", run="r9"))
 
 
 def test_a_value_that_is_built_as_no_good_one_is_blocked_where_good_ones_are_alike() -> None:
@@ -292,6 +377,28 @@ def test_what_differs_did_not_matter_unless_the_error_is_about_it() -> None:
                 {"q": "from b join a"},
             ],
         ),
+        (
+            Compared("a", "b"),
+            ">",
+            [{"a": 2, "b": 1.5}, {"a": 1, "b": 1}, {"a": True, "b": 0}, {"a": 2}, {"a": "2", "b": "1"}],
+        ),
+        (Compared("a", "b"), "!=", [{"a": 2, "b": 3}, {"a": 2, "b": 2.0}, {"a": None, "b": 1}, {}]),
+        (
+            Compared("a", "b", r"^[0-9]{2}\:[0-9]{2}$"),
+            "<",
+            [{"a": "09:30", "b": "10:15"}, {"a": "9:30", "b": "10:15"}, {"a": "10:15", "b": "09:30"}, {}],
+        ),
+        (
+            Sums("t", ("a", "b")),
+            "!=",
+            [{"t": 4, "a": 1, "b": 2}, {"t": 3, "a": 1, "b": 2}, {"t": 4, "a": 1.5, "b": 2}, {"t": 4}],
+        ),
+        (
+            Beyond(("q",), 3, True, "string", is_strict=True),
+            3,
+            [{"q": "æøå!"}, {"q": "æøå"}, {"q": ["a"] * 9}, {"q": 9}, {}],
+        ),
+        (Beyond(("q",), 2, False, "list"), 2, [{"q": []}, {"q": [1, 2, 3]}, {"q": ""}, {"q": 1}]),
         (Shaped(("q",)), shape_of("#AB1"), [{"q": "#AB1"}, {"q": "#AB1\n"}, {"q": "AB1"}, {"q": "#a1"}]),
     ],
 )  # fmt: skip

@@ -305,6 +305,41 @@ GENERAL = {
         call(legs=[{"date": "d1", "no": "H30"}]),
         call(legs=[{"date": "d2", "no": "H30"}]),
     ),
+    "a list that is too long": (
+        pairs({"to": ["p1"] * 30, "text": "hello"}, {"to": ["p2"] * 45, "text": "bye"},
+              {"to": ["p3"] * 33, "text": "so"}),
+        [call(to=[f"p{n}"] * (n % 20), text=f"t{n}") for n in range(30)],
+        call(to=["p7"] * 40, text="again"),
+        call(to=["p1"] * 5, text="hello"),
+    ),
+    "one amount beside another": (
+        pairs({"low": 9, "high": 3}, {"low": 70, "high": 65}),
+        [call(low=n * 3 % 50, high=n * 3 % 50 + n % 5) for n in range(30)],
+        call(low=20, high=19.5),
+        call(low=60, high=61),
+    ),
+    "one day beside another": (
+        pairs(
+            {"from": "2031-05-20", "to": "2031-05-02"}, {"from": "2031-06-11", "to": "2030-12-30"},
+            {"from": "2031-07-11", "to": "2031-07-09"},
+        ),
+        [call(**{"from": f"2031-05-{n:02}", "to": f"2031-06-{31 - n:02}"}) for n in range(1, 29)],
+        call(**{"from": "2032-01-02", "to": "2032-01-01"}),
+        call(**{"from": "2031-05-20", "to": "2031-05-21"}),
+    ),
+    "parts that do not come to their sum": (
+        pairs(
+            {"fare": 100, "tax": 20, "bag": 45, "total": 120},
+            {"fare": 300, "tax": 20, "bag": 45, "total": 320},
+            {"fare": 400, "tax": 20, "bag": 45, "total": 420},
+        ),
+        [
+            call(fare=100 + n, tax=20, bag=45 * (n % 2), total=120 + n + 45 * (n % 2))
+            for n in range(30)
+        ],
+        call(fare=500, tax=30, bag=10, total=530),
+        call(fare=500, tax=30, bag=0, total=530),
+    ),
     "two things together": (
         pairs({"kind": "refund", "currency": "JPY", "n": "a"}, {"kind": "refund", "currency": "JPY", "n": "b"}),
         [
