@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count
 
 from governance import checkpoints, tenants
@@ -23,11 +24,13 @@ from governance.models import Checkpoint, FailureState, LoopEvent, LoopTrace, Te
 from policies.models import Decision, Policy
 from policies.services import guard
 
+from ..database import as_owner
 from .scoring import Memoriser, Score
 from .stream import Recorded, in_pass
 
 ERROR_TYPE = "ToolError"
 PATIENCE_SECONDS = 60.0
+FEWEST_TO_ANALYSE = 64
 APPROVED = "Approved by the stream's player."
 
 Say = Callable[[str], object]
@@ -71,8 +74,19 @@ class Player:
             self.memoriser.begin_pass()
             for place, call in enumerate(calls, 1):
                 self._call(in_pass(call, number))
+                self._know_the_tables()
                 if place % 500 == 0:
                     say(f"pass {number}: {place} of {len(calls)} calls")
+
+    def _know_the_tables(self) -> None:
+        """Let the planner know how the tables have grown: a server's autovacuum comes by once in a minute or so.
+
+        Of tables that it knows nothing of it takes the first index at hand, and reads all that the tenant has.
+        """
+        calls = self._verdicts.total()
+        if calls >= FEWEST_TO_ANALYSE and calls & (calls - 1) == 0:
+            with as_owner(), connection.cursor() as cursor:
+                cursor.execute("ANALYZE")
 
     def report(self) -> dict[str, Any]:
         """Both scores, and what became of the policies."""
