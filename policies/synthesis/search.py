@@ -23,6 +23,7 @@ from policies.synthesis.features import (
     tellable,
 )
 from policies.synthesis.literals import Path
+from policies.synthesis.messages import Message
 from policies.synthesis.reading import Feature, nodes_at, type_of
 
 FAILURES_TO_GENERALISE = 2
@@ -132,6 +133,7 @@ class Search:
     ) -> None:
         self._cause, self._are_whole = cause, are_whole
         self._failed_in_all = max(failed, len(failures))
+        self._is_about_quantity = Message.of(cause.error).is_about_quantity
         self._failures = failures
         self._successes = successes
         self._failed = Sample(failures)
@@ -223,7 +225,8 @@ class Search:
     def _bounds(self, path: Path, node: Any) -> Iterator[Predicate]:
         """At or past the mildest amount that failed, where different amounts failed."""
         kind = MEASURED.get(type_of(node))
-        if kind is None:
+        # How long something is matters where the error is about an amount; else a long text is long by chance.
+        if kind is None or (kind != "number" and not self._is_about_quantity):
             return
         found = [inner for call in self._failures for inner in nodes_at(call.arguments, path)]
         amounts = set(measured(found, kind))

@@ -305,13 +305,6 @@ GENERAL = {
         call(legs=[{"date": "d1", "no": "H30"}]),
         call(legs=[{"date": "d2", "no": "H30"}]),
     ),
-    "a list that is too long": (
-        pairs({"to": ["p1"] * 30, "text": "hello"}, {"to": ["p2"] * 45, "text": "bye"},
-              {"to": ["p3"] * 33, "text": "so"}),
-        [call(to=[f"p{n}"] * (n % 20), text=f"t{n}") for n in range(30)],
-        call(to=["p7"] * 40, text="again"),
-        call(to=["p1"] * 5, text="hello"),
-    ),
     "one amount beside another": (
         pairs({"low": 9, "high": 3}, {"low": 70, "high": 65}),
         [call(low=n * 3 % 50, high=n * 3 % 50 + n % 5) for n in range(30)],
@@ -374,6 +367,25 @@ def test_a_general_condition_is_never_an_error_whatever_the_arguments(case: str,
         other = Call("query", {**recurrence.arguments, name: odd})
         assert answer(condition, other) is not Answer.ERROR
     assert answer(condition, Call("query", {})) is not Answer.ERROR
+
+
+def too_many(error: str) -> tuple[list[Call], list[Call]]:
+    causes = [
+        Call("query", {"to": [f"p{n}"] * (30 + n), "text": f"x{n}"}, f"bad-{n}", error=error)
+        for n in range(3)
+    ]
+    return causes, [call(f"g{n}", to=[f"p{n}"] * (n % 20), text=f"t{n}") for n in range(30)]
+
+
+def test_how_long_something_is_matters_where_the_error_is_about_an_amount() -> None:
+    causes, good = too_many("413 Payload Too Large: too many recipients")
+    result = drafted(causes[0], causes, good)
+    assert result.form is Form.GENERAL
+    assert answer(result.condition, call(to=["p7"] * 40, text="again")) is Answer.YES
+    assert answer(result.condition, call(to=["p1"] * 5, text="hello")) is Answer.NO
+
+    causes, good = too_many("exit code 1")
+    assert drafted(causes[0], causes, good).form is not Form.GENERAL
 
 
 def test_retries_of_one_run_do_not_condemn_an_identifier() -> None:
