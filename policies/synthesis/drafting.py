@@ -49,14 +49,7 @@ def draft(
     if (fault := _fault(cause)) is not None:
         return TooThin(f"The call holds {fault}, which no condition can compare.")
     trial = _Trial.of(cause, failures, successes)
-    drafted = _of_anybody(trial, failed)
-    if isinstance(drafted, Draft) and trial.others_may:
-        return trial.of_condition(
-            f"({drafted.condition}) && agent.id == {literal(cause.agent)}",
-            drafted.form,
-            f"{drafted.explanation} Only this agent: others may.",
-        )
-    return drafted
+    return trial.for_whom(_of_anybody(trial, failed))
 
 
 def _of_anybody(trial: "_Trial", failed: int) -> Draft | TooThin:
@@ -95,7 +88,8 @@ def generalise(cause: Call, failures: Sequence[Call], successes: Sequence[Call])
     if _fault(cause) is not None:
         return None
     trial = _Trial.of(cause, failures, successes)
-    tried = map(trial.of_suspicion, Culprits(cause, trial.failed, trial.good).everywhere())
+    found = Culprits(cause, trial.failed, trial.good).everywhere()
+    tried = (trial.for_whom(trial.of_suspicion(suspicion)) for suspicion in found)
     return next((one for one in tried if isinstance(one, Draft)), None)
 
 
@@ -211,11 +205,19 @@ class _Trial:
         likely = self._equal if form is Form.EXACT else None
         return self.of_condition(source, form, explanation, likely=likely)
 
-    @property
-    def others_may(self) -> bool:
-        """Whether the cause was refused to its agent, and other agents are known to use the tool."""
-        is_refused = Message.of(self.cause.error).is_about_rights
-        return is_refused and any(call.agent != self.cause.agent for call in self.good)
+    def for_whom(self, drafted: Draft | TooThin) -> Draft | TooThin:
+        """What was refused to the cause's agent is kept from that agent alone, where others are known to use the tool."""
+        agent = self.cause.agent
+        is_refused = bool(agent) and Message.of(self.cause.error).is_about_rights
+        if isinstance(drafted, TooThin) or not is_refused:
+            return drafted
+        if all(call.agent == agent for call in self.good):
+            return drafted
+        return self.of_condition(
+            f"({drafted.condition}) && agent.id == {literal(agent)}",
+            drafted.form,
+            f"{drafted.explanation} Only this agent: others may.",
+        )
 
     @cached_property
     def _equal(self) -> list[Call]:
