@@ -15,7 +15,7 @@ from governance.database.tenancy import tenant_scope
 from governance.loop.bridges import GoOn, Stop, Work
 from governance.models import LoopEvent, Tenant
 from policies.models import Evidence, Policy, PolicyVersion
-from policies.services import confirmations, life, policy_set
+from policies.services import calls, confirmations, life, policy_set
 from tests import factories
 from tests.policies import living
 
@@ -59,6 +59,23 @@ def test_what_failed_alike_in_two_runs_is_learned_and_not_memorised(acme: Tenant
     assert policy.backtest["false_rejections"] == 0
     again = living.fail(kind, arguments=wrong[2], run=living.run("run-c"))
     assert again.subject == policy.id
+
+
+@pytest.mark.parametrize(("others", "is_learned"), [(0, True), (60, False)])
+def test_what_failures_share_says_less_where_most_calls_of_the_tool_fail(
+    acme: Tenant, others: int, is_learned: bool
+) -> None:
+    kind = living.pattern()
+    living.good_calls()
+    for number in range(others):
+        living.reported(living.decision({"query": f"other {number}", "limit": 1}), ok=False)
+    for run in range(3):
+        arguments = {"query": f"SELECT total FROM ledger WHERE id = {run}", "limit": 1}
+        living.fail(kind, message="exit code 1", arguments=arguments, run=living.run(f"bad-{run}"))
+
+    another = living.decision({"query": "SELECT total FROM ledger WHERE id = 77", "limit": 1})
+    conditions = Policy.objects.values_list("condition", flat=True)
+    assert any(calls.blocks(each, another) for each in conditions) is is_learned
 
 
 def test_a_policy_in_shadow_is_broadened_for_another_shape_of_its_failure(acme: Tenant) -> None:
