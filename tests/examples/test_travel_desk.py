@@ -372,6 +372,15 @@ def test_the_command_prints_its_figures_as_the_last_line(world: World):
     assert figures["by_day"][0]["calls"] == figures["calls"]
 
 
+def test_calls_in_a_rush_are_made_before_the_pace_is_kept(world: World):
+    slow = ("--api", world.server.api, "--token", TOKEN, "--speed", "0.001", "--tasks", "2")
+
+    done = _run(*slow, "--rush", "100", "--json")
+
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["tasks"] == 2  # at that pace the second call comes after a quarter of an hour
+
+
 def test_the_command_fails_where_it_may_not_ask(world: World):
     done = _run("--api", world.server.api, "--token", "wrong", "--speed", "0", "--tasks", "1")
 

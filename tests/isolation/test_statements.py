@@ -45,6 +45,7 @@ WRITTEN_BY_HAND = {
     "catalog/services/recognition.py": "IN_SCOPE",
     "catalog/services/renewal.py": "IN_SCOPE",
     "config/checks/asking.py": "the catalog and settings of the server",
+    "config/learning/playing.py": "analyses the tables, as the owner",
     "governance/access/limits.py": "a table without a tenant",
     "governance/access/requests.py": "inserts a row of the tenant in scope",
     "governance/database/base.py": "says which tenant",
