@@ -1,7 +1,7 @@
 """The search for a condition that says what failing calls share and good calls lack."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
@@ -141,29 +141,31 @@ class Search:
         # Calls with equal arguments match alike, so the first of each stands for all of them.
         seen: set[Hashable] = set()
         self._distinct = _bits(_is_first(identity(call.arguments), seen) for call in failures)
-        self._unshared = Counter[int]()
-        """Predicates that no other failure shares, by how many good calls do."""
 
     def findings(self) -> Iterator[Finding]:
         """Supported conditions, best first: what is shared before a list of what failed, then
         by how many failures it covers, then the simpler. Deterministic."""
         if len(self._successes) < GOOD_CALLS_TO_GENERALISE or not self._is_shared(self._distinct):
             return iter(())
-        candidates = self._candidates()
+        candidates, unshared = self._candidates()
         found = [
-            one for size in range(1, TERMS_LIMIT + 1) for one in self._joined(candidates, size)
+            one
+            for size in range(1, TERMS_LIMIT + 1)
+            for one in self._joined(candidates, size, unshared if size == 1 else {})
         ]
         found.sort(key=_worth)
         return filter(self._is_supported, found)
 
-    def _joined(self, candidates: Sequence[Candidate], size: int) -> Iterator[Finding]:
+    def _joined(
+        self, candidates: Sequence[Candidate], size: int, unshared: Mapping[int, int]
+    ) -> Iterator[Finding]:
         """Conditions of so many predicates that no good call meets, and that chance alone would hardly make.
 
-        A list of what failed is made to fit: how well it does says nothing.
+        A list of what failed is made to fit: how well it does says nothing. ``unshared`` counts conditions that no
+        other failure meets, by how many good calls do.
         """
         chance = Chance(self._failed_in_all - 1, len(self._successes))
-        if size == 1:
-            chance.add(self._unshared)
+        chance.add(unshared)
         found = []
         for parts in combinations(candidates, size):
             failed = _common(part.failed for part in parts)
@@ -177,21 +179,21 @@ class Search:
                 found.append((one, others))
         yield from (one for one, others in found if one.is_listed or chance.is_unlikely(others))
 
-    def _candidates(self) -> list[Candidate]:
-        """Predicates that failures share, those first that good calls share least."""
+    def _candidates(self) -> tuple[list[Candidate], Counter[int]]:
+        """Predicates that failures share, those first that good calls share least; and how many no other failure shares."""
         glance = Sample(self._successes[:GLANCE])
-        kept = []
+        kept, unshared = [], Counter[int]()
         for term in dict.fromkeys(self._predicates()):
             failed = self._failed.matching(term)
             seen = glance.matching(term).bit_count()
             if not self._is_shared(failed):
-                self._unshared[seen] += 1
+                unshared[seen] += 1
             elif seen * 2 <= len(glance.calls):
                 kept.append(Candidate(term, failed, self._good.matching(term)))
         kept.sort(
             key=lambda one: (one.good.bit_count(), -one.failed.bit_count(), len(one.term.source))
         )
-        return kept[:CANDIDATES_LIMIT]
+        return kept[:CANDIDATES_LIMIT], unshared
 
     def _predicates(self) -> Iterator[Predicate]:
         arguments = self._cause.arguments
