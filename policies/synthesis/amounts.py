@@ -155,8 +155,12 @@ class Sums:
 
     def is_usual_in(self, good: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the parts come to the total in all good calls that have them, and in enough of them."""
-        read = [signs for each in good if (signs := self.read([each]))]
-        return len(read) >= GOOD_SUMS and all("==" in signs for signs in read)
+        read = 0
+        for signs in (self.read([each]) for each in good):
+            if signs and "==" not in signs:
+                return False
+            read += bool(signs)
+        return read >= GOOD_SUMS
 
 
 Relation = Compared | Sums

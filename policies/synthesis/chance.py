@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from math import comb
+from math import exp, lgamma
 
 CHANCE_LIMIT = 0.05
 """Conditions that would fit by chance, as a share of those that do, above which none of them is believed."""
@@ -42,4 +42,8 @@ class Chance:
         return expected <= CHANCE_LIMIT * fitting
 
     def _of_all_failing(self, met: int) -> float:
-        return comb(self._failures, met) / comb(self._all, met)
+        """C(failures, met) / C(all, met), by logarithms: the numbers themselves have thousands of digits."""
+        if met > self._failures:
+            return 0.0
+        among = lgamma(self._failures + 1) - lgamma(self._failures - met + 1)
+        return exp(among - lgamma(self._all + 1) + lgamma(self._all - met + 1))

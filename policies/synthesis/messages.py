@@ -116,14 +116,16 @@ _GRAMMAR = (
     r"syntax|\bnear\b|unexpected (?:token|eof|end|character)|looking for matching|pars(?:e|ing) error|traceback|"
     r"unterminated"
 )
-# A number right behind the words for a bound; a comparison's sign stands for such words.
+# A number right behind the words for a bound; a comparison's sign stands for such words. Nothing here is tried twice:
+# the text is an agent's.
+_NUMBER = r"(-?\d{1,15}+(?:\.\d{1,6}+)?+)(?![\w.]*\d)"
 _LIMIT = re.compile(
     r"(?:at (?:most|least)|no more than|(?:more|less|greater|fewer) than|maximum|minimum|max|min|limit|exceed(?:s|ing|ed)?|"
-    r"up to|below|above|under|over|equal to|[<>]=?)"
-    r"(?:\s+(?:of|is|the|a|limit|maximum|minimum|value|or|equal|to|allowed)\b|[\s:=(])*\s*(-?\d+(?:\.\d+)?)(?![\w.]*\d)",
+    r"up to|below|above|under|over|equal to|[<>]=?)[\s:=(]*+"
+    rf"(?:(?:of|is|the|a|limit|maximum|minimum|value|or|equal|to|allowed)\b[\s:=(]*+){{0,4}}+{_NUMBER}",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"between (-?\d+(?:\.\d+)?) and (-?\d+(?:\.\d+)?)(?![\w.]*\d)", re.IGNORECASE)
+_BETWEEN = re.compile(rf"between {_NUMBER} and {_NUMBER}", re.IGNORECASE)
 # What a tool is called by those who miss it, and what may stand between that and its name; all on one line.
 _A_TOOL = r"(?:command|executable|tool|function|api|endpoint|action|method)"
 _SMALL = r"(?:file|is|was|name|named|called|[ \t:])*"

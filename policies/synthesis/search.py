@@ -177,7 +177,8 @@ class Search:
                 chance.see(others, _common(part.good for part in parts).bit_count())
             if _is_tight([part.good for part in parts]):
                 found.append((one, others))
-        yield from (one for one, others in found if one.is_listed or chance.is_unlikely(others))
+        unlikely = {others: chance.is_unlikely(others) for _, others in found}
+        yield from (one for one, others in found if one.is_listed or unlikely[others])
 
     def _candidates(self) -> tuple[list[Candidate], Counter[int]]:
         """Predicates that failures share, those first that good calls share least; and how many no other failure shares."""

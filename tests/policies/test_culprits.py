@@ -418,3 +418,13 @@ def test_a_message_of_any_length_and_sort_is_read() -> None:
         assert isinstance(message.names("orders"), bool)
         assert isinstance(message.says_there_is_no("tool" * 50), bool)
         assert isinstance(message.names_key("order_id"), bool)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["limit" + "  is" * 1_300, "max" + " " * 4_000, "between 1 and " * 300, "limit " + "9" * 3_000,
+     "limit " + "1." * 1_900, "limit < " * 500, "max 1" + "a.1" * 1_200],
+)  # fmt: skip
+def test_bounds_are_read_from_any_text_at_once(text: str) -> None:
+    """Two ways to read each blank would be more ways than there are seconds."""
+    assert all(abs(limit) < 10**15 for limit in Message.of(text).limits)
