@@ -67,7 +67,7 @@ def test_a_report_and_a_decision_are_two_gestures_and_the_loop_goes_on_under_eac
 
     with tenant_scope(acme.id):
         asked = Checkpoint.objects.get(state="pending")
-        opened = {"incident.opened", "loop.pattern_matched", "loop.recovery_suggested"}
+        opened = {"incident.opened", "loop.recovery_suggested"}
         told = set(LedgerEntry.objects.filter(gesture=report).values_list("kind", flat=True))
         assert opened | {"checkpoint.pending"} <= told
         assert set(LoopEvent.objects.values_list("gesture", flat=True)) == {report}
@@ -82,7 +82,7 @@ def test_a_report_and_a_decision_are_two_gestures_and_the_loop_goes_on_under_eac
     with tenant_scope(acme.id):
         kinds = set(LedgerEntry.objects.filter(gesture=decision).values_list("kind", flat=True))
         caused = {"checkpoint.approved", "recovery.approved", "recovery.applied"}
-        assert caused | {"directive.enforced", "loop.policy_generated", "policy.shadow"} <= kinds
+        assert caused | {"directive.enforced", "loop.routing_adjusted", "policy.shadow"} <= kinds
         events = set(LoopEvent.objects.filter(gesture=decision).values_list("type", flat=True))
         assert {"recovery_applied", "policy_born", "policy_generated"} <= events
         steps = dict(LoopStep.objects.values_list("stage", "gesture"))

@@ -13,10 +13,10 @@
 WITH stage_order(stage, place) AS (
     VALUES ('pattern_matched', 1), ('recovery_suggested', 2), ('policy_generated', 3), ('routing_adjusted', 4),
            ('loop_complete', 5)
-), landed AS (  -- the engine's ledger entries: one for every outcome of every step
-    SELECT entry.tenant_id, entry.subject AS trace_id, substr(entry.kind, 6) AS stage,
-           convert_from(entry.body, 'UTF8')::jsonb #>> '{facts,outcome}' AS outcome
+), landed AS (  -- the engine's ledger entries: one of a loop and transaction, which tells the outcome of every step
+    SELECT entry.tenant_id, entry.subject AS trace_id, landing ->> 'stage' AS stage, landing ->> 'outcome' AS outcome
       FROM governance_ledgerentry entry
+     CROSS JOIN jsonb_array_elements(convert_from(entry.body, 'UTF8')::jsonb #> '{facts,stages}') landing
      WHERE entry.kind LIKE 'loop.%'
 ), landings AS (
     SELECT tenant_id, trace_id, stage, count(*) FILTER (WHERE outcome = 'goon') AS done,
@@ -185,7 +185,7 @@ SELECT 'broken', 'a done step has told its stage exactly once', step.trace_id ||
  WHERE step.state = 'done' AND coalesce(told.done, 0) <> 1
 
 UNION ALL
-SELECT 'broken', 'a done step has exactly one entry in the ledger', step.trace_id || ' ' || step.stage
+SELECT 'broken', 'a done step is told exactly once in the ledger', step.trace_id || ' ' || step.stage
   FROM governance_loopstep step
   LEFT JOIN landings USING (tenant_id, trace_id, stage)
  WHERE step.state = 'done' AND coalesce(landings.done, 0) <> 1

@@ -1,6 +1,6 @@
 """The one byte form of a JSON value (RFC 8785).
 
-The library writes it piece by piece in Python, and the loop writes five entries a round: a quarter of its time.
+The library writes it piece by piece in Python, too slowly for the loop, of which each round is an entry.
 Nearly all of what entries hold comes out of orjson as the very same bytes; what might not is left to the library.
 """
 

@@ -5,7 +5,7 @@ A transaction may carry loops through several stages; everything is noted as it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,8 @@ class Record:
     _steps: list[dict[str, Any]] = field(default_factory=list)
     _traces: dict[str, dict[str, Any]] = field(default_factory=dict)
     _events: list[dict[str, Any]] = field(default_factory=list)
-    _entries: list[ledger.Entry] = field(default_factory=list)
+    _landings: dict[str, list[tuple[Work, Outcome]]] = field(default_factory=dict)
+    _failures: list[ledger.Entry] = field(default_factory=list)
     _begun: dict[str, Work] = field(default_factory=dict)
     _asking: list[Work] = field(default_factory=list)
 
@@ -38,7 +39,7 @@ class Record:
         self.landed += 1
         facts = {**work.facts, **outcome.facts}
         self._tell(work, _story(work, outcome))
-        self._entries.append(_entry(work, outcome))
+        self._landings.setdefault(work.trace_id, []).append((work, outcome))
         match outcome:
             case GoOn():
                 return self._go_on(work, outcome, facts)
@@ -70,7 +71,7 @@ class Record:
         details = {"stage": work.stage, "error": cause, "failures": failures}
         self._tell(work, [Told(kind, headline, "", details)])
         facts = {"stage": work.stage, "cause": cause}
-        self._entries.append(
+        self._failures.append(
             ledger.Entry(f"loop.{kind}", work.trace_id, LOOP, facts=facts, gesture=work.gesture)
         )
         self._step(work, LoopStep.State.DEAD if is_dead else LoopStep.State.READY, work.facts)
@@ -84,7 +85,7 @@ class Record:
             self._step(work, LoopStep.State.RUNNING, work.facts)
         with one_trip():
             queue.finish(self.token, self._steps, list(self._traces.values()), self._events)
-            ledger.append_all(self._entries)
+            ledger.append_all([*map(_entry, self._landings.values()), *self._failures])
         live.publish_after_commit(self.tenant_id, sorted({told["trace"] for told in self._events}))
         return left
 
@@ -187,15 +188,25 @@ def _public(outcome: Outcome) -> dict[str, Any]:
     return {**outcome.facts, **({"failure_state": failure_state} if failure_state else {})}
 
 
-def _entry(work: Work, outcome: Outcome) -> ledger.Entry:
-    facts: dict[str, Any] = {
-        "incident": work.incident_id,
-        "outcome": type(outcome).__name__.lower(),
-    }
-    if subject := getattr(outcome, "subject", ""):
-        facts["subject"] = subject
-    if failure_state := getattr(outcome, "failure_state", ""):
-        facts["failure_state"] = str(failure_state)
+def _entry(landings: Sequence[tuple[Work, Outcome]]) -> ledger.Entry:
+    """One loop's part in this transaction: its kind says how far the loop came, ``stages`` what came of each."""
+    work, _ = landings[-1]
     return ledger.Entry(
-        f"loop.{work.stage}", work.trace_id, LOOP, facts=facts, gesture=work.gesture
+        f"loop.{work.stage}",
+        work.trace_id,
+        LOOP,
+        facts={
+            "incident": work.incident_id,
+            "stages": [_landed(work.stage, outcome) for work, outcome in landings],
+        },
+        gesture=work.gesture,
     )
+
+
+def _landed(stage: str, outcome: Outcome) -> dict[str, Any]:
+    said: dict[str, Any] = {"stage": stage, "outcome": type(outcome).__name__.lower()}
+    if subject := getattr(outcome, "subject", ""):
+        said["subject"] = subject
+    if failure_state := getattr(outcome, "failure_state", ""):
+        said["failure_state"] = str(failure_state)
+    return said

@@ -12,7 +12,7 @@ from config.bench.programs.rows import STAGES, rows_of
 from governance.models import Tenant
 
 LOOPS = 20
-ROWS = 15
+ROWS = 11
 BY_THE_WAY = loops.BOOKS - {"public.governance_loopstep"}  # whenever their time comes
 
 
@@ -48,7 +48,7 @@ def test_the_product_crosses_every_bridge_once_for_each_loop(bench, observer):
         "public.routing_adjustmentevidence": LOOPS,
         "public.governance_loopstep": 4 * LOOPS,  # the first is there when the loop is queued
         "public.governance_loopevent": 6 * LOOPS,  # a stage's each, and recovery_applied
-        "public.governance_ledgerentry": 5 * LOOPS,
+        "public.governance_ledgerentry": LOOPS,
     }
     assert len(lap.spans_ms) == LOOPS
     assert lap.statements > 0
@@ -68,7 +68,8 @@ def test_a_rival_writes_as_many_rows_of_effect_as_the_product(name, bench, obser
     lap = race.run_round(racer, observer, warm=LOOPS, loops=LOOPS)
 
     effects = {table.partition(".")[2]: count for table, count in lap.rows.items()}
-    assert (effects["effect"], effects["event"], effects["entry"]) == (5 * LOOPS,) * 3
+    wanted = (5 * LOOPS, 5 * LOOPS, LOOPS)
+    assert (effects["effect"], effects["event"], effects["entry"]) == wanted
     assert lap.transactions >= 5 * LOOPS
     assert len(lap.spans_ms) == LOOPS
 

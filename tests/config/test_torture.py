@@ -148,7 +148,7 @@ def a_question_that_nobody_waits_for(opened: Opened) -> None:
         (
             lambda opened: steps(opened, state="done"),
             "broken",
-            "a done step has exactly one entry in the ledger",
+            "a done step is told exactly once in the ledger",
         ),
         (
             lambda opened: steps(opened, state="done"),

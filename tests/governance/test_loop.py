@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,15 @@ def test_a_loop_runs_to_its_end_in_one_process(tenant: Tenant) -> None:
             "pattern_matched",
             "loop_complete",
         ]
-        assert LedgerEntry.objects.filter(subject=trace.id).count() == 2
+        [entry] = LedgerEntry.objects.filter(subject=trace.id)
+        assert entry.kind == "loop.loop_complete"
+        assert json.loads(entry.body)["facts"] == {
+            "incident": trace.incident_id,
+            "stages": [
+                {"stage": "pattern_matched", "outcome": "goon"},
+                {"stage": "loop_complete", "outcome": "goon"},
+            ],
+        }
         assert (
             LoopStep.objects.get(trace=trace, stage=Stage.LOOP_COMPLETE).output["saw"]["first"]
             is True
