@@ -246,7 +246,7 @@ def run_lap(
     since = observer.now()
     for process in processes:
         process.say("go")
-    ended = _wait(racer, observer, done + loops)
+    ended = finished(racer, observer, done + loops)
     workers = sum(process.cpu() for process in processes) - workers
     postgres_after = observer.postgres_cpu()
     transactions = observer.transactions() - transactions
@@ -272,7 +272,7 @@ def run_lap(
     )
 
 
-def _wait(racer: Racer, observer: Observer, wanted: int) -> datetime:
+def finished(racer: Racer, observer: Observer, wanted: int) -> datetime:
     """The time at which the last of the wanted loops ended."""
     best, since = -1, time.monotonic()
     while True:

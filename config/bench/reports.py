@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -40,7 +40,7 @@ def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
     """p50 and p95 of a report in milliseconds, as a client sees it."""
     token, racer = token_of(tenant), ours(tenant)
     with Observer(tenant.id) as observer, site() as address, started(racer) as sweepers:
-        _report_all(address, token, "warm", WARM)
+        report_all(address, token, "warm", WARM)
         for sweeper in sweepers:
             sweeper.ask("go")
         while observer.one(racer.finished)[0] < WARM:
@@ -49,7 +49,7 @@ def measure(tenant: Tenant, *, reports: int) -> dict[str, Any]:
         sweepers[0].ask(f"queue 0 {BACKLOG}")
         before, _ = observer.one(racer.finished)
         began = time.monotonic()
-        took = _report_all(address, token, "timed", reports)
+        took = report_all(address, token, "timed", reports)
         seconds = time.monotonic() - began
         loops = observer.one(racer.finished)[0] - before
         for sweeper in sweepers:
@@ -77,7 +77,10 @@ def token_of(tenant: Tenant) -> str:
 
 @contextmanager
 def site(
-    application: str = "config.bench.site:application", *, workers: int = WORKERS
+    application: str = "config.bench.site:application",
+    *,
+    workers: int = WORKERS,
+    environ: Mapping[str, str] = os.environ,
 ) -> Iterator[str]:
     """The address of gunicorn that serves the bench's database."""
     with socket.socket() as free:
@@ -88,7 +91,7 @@ def site(
         *("--bind", f"127.0.0.1:{port}", "--log-level", "error"),
         *("--workers", str(workers), "--threads", str(THREADS)),
     ]
-    server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))  # noqa: S603 - our own words
+    server = subprocess.Popen(command, cwd=ROOT, env=dict(environ))  # noqa: S603 - our own words
     try:
         address = f"http://127.0.0.1:{port}"
         _await(address)
@@ -110,10 +113,12 @@ def _await(address: str) -> None:
     raise BenchError(f"gunicorn does not answer at {address}.")
 
 
-def _report_all(address: str, token: str, series: str, reports: int) -> list[float]:
-    """Each client reports its share, one after the other."""
-    shares = [range(client, reports, CLIENTS) for client in range(CLIENTS)]
-    with ThreadPoolExecutor(CLIENTS) as pool:
+def report_all(
+    address: str, token: str, series: str, reports: int, *, clients: int = CLIENTS
+) -> list[float]:
+    """Each client reports its share, one after the other; milliseconds of each report."""
+    shares = [range(client, reports, clients) for client in range(clients)]
+    with ThreadPoolExecutor(clients) as pool:
         took = pool.map(lambda share: _report_share(address, token, series, share), shares)
         return [ms for each in took for ms in each]
 

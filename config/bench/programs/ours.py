@@ -8,31 +8,18 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterable
-from typing import Any
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from config.bench import place, scene  # noqa: E402 - the settings come first
+from config.bench import place, scene, unwritten  # noqa: E402 - the settings come first
 from config.priority import give_way  # noqa: E402
-from governance import ledger  # noqa: E402
-from governance.ledger import entries  # noqa: E402
 from governance.ledger.notary import keep_forever  # noqa: E402
 from governance.loop.sweep import sweep_forever  # noqa: E402
 
 from .protocol import Counter, count_statements, serve  # noqa: E402
-
-
-def leave_out_the_ledger() -> None:
-    """From here on this process writes no entries: what the loop would cost without them."""
-
-    def nothing(wanted: Iterable[Any]) -> list[str]:
-        return ["" for _ in wanted]
-
-    ledger.append_all = entries.append_all = nothing  # type: ignore[assignment]
 
 
 class Ours:
@@ -60,7 +47,6 @@ if __name__ == "__main__":
     give_way()
     counter = Counter()
     count_statements(counter.add)
-    has_ledger = os.environ.get("BENCH_LEDGER") != "off"
-    if not has_ledger:
-        leave_out_the_ledger()
-    serve(Ours(os.environ["BENCH_TENANT"], has_ledger=has_ledger), counter.value)
+    if not unwritten.has_ledger():
+        unwritten.leave_out_the_ledger()
+    serve(Ours(os.environ["BENCH_TENANT"], has_ledger=unwritten.has_ledger()), counter.value)
