@@ -147,6 +147,28 @@ def patterns(tree: Tree) -> Iterator[str]:
         yield from patterns(part)
 
 
+def searches(tree: Tree) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Regular expressions that must be found in a text of the arguments wherever it can be true: the names that lead
+    there, and the expression. They are taken from the conjunction at its top, and from no condition with a loop.
+    """
+    if loops_deep(tree):
+        return
+    for part in _conjuncts(tree):
+        match part:
+            case Call("matches", (subject, Constant("string", pattern))):
+                if path := _path(subject):
+                    yield path, pattern
+
+
+def _path(tree: Tree) -> tuple[str, ...]:
+    """The names that lead from the arguments to a field of theirs; empty for anything else."""
+    names: list[str] = []
+    while isinstance(tree, Select) and not tree.is_test:
+        names.append(tree.field)
+        tree = tree.operand
+    return tuple(reversed(names)) if tree == Name("arguments") else ()
+
+
 def equalities(tree: Tree) -> dict[str, frozenset[str]]:
     """For each variable that must equal one of some texts wherever the condition can be true: those texts.
 

@@ -142,7 +142,7 @@ def _expression(rule: Rule) -> Any:
 def _library(expressions: list[Any], call: Action) -> tuple[str, int]:
     """The CEL library by itself: the facts once, each expression evaluated and looked at."""
     facts = call.facts()
-    met = sum(1 for expression in expressions if expression.eval(facts).value() is True)
+    met = sum(1 for expression in expressions if expression.eval(facts.activation).value() is True)
     return "block" if met else "allow", met
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import combinations, product
 
 from policies.as_code.reading import FiledPolicy, PolicyFile, Problem
-from policies.meaning import Meaning, always_true, meaning, never_true, same, subsumes
+from policies.meaning import Meaning, always_true, meaning, never_true, subsumes
 from policies.meaning.reading import tree
 from policies.meaning.tree import Name, every
 from policies.rules import STRENGTH
@@ -93,19 +93,16 @@ def clash(later: Said, first: Said) -> Clash | None:
     """Which of two policies is not needed or never wins, if one is shown to be."""
     if not first.could_meet(later):
         return None
-    return _clash(later, first, is_later=True) or _clash(first, later, is_later=False)
-
-
-def _clash(policy: Said, other: Said, *, is_later: bool) -> Clash | None:
-    """How ``policy`` stands to ``other``, if it is the one that is not needed."""
-    stricter = STRENGTH[policy.action] - STRENGTH[other.action]
-    if is_later and same(policy.meaning, other.meaning):
-        return Clash("conflict" if stricter else "duplicate", policy, other)
-    if stricter > 0 or not subsumes(other.meaning, policy.meaning):
-        return None
-    if same(policy.meaning, other.meaning):
-        return None  # told of the later one
-    return Clash("overruled" if stricter else "redundant", policy, other)
+    stricter = STRENGTH[later.action] - STRENGTH[first.action]
+    is_covered = subsumes(first.meaning, later.meaning)
+    covers = subsumes(later.meaning, first.meaning)
+    if is_covered and covers:
+        return Clash("conflict" if stricter else "duplicate", later, first)
+    if is_covered and stricter <= 0:
+        return Clash("overruled" if stricter else "redundant", later, first)
+    if covers and stricter >= 0:
+        return Clash("overruled" if stricter else "redundant", first, later)
+    return None
 
 
 def said(policy: FiledPolicy) -> Said:

@@ -34,13 +34,18 @@ def is_covered(known: Conjunction, outer: tuple[Conjunction, ...]) -> bool:
     """Whether in every case of `known` all terms of some alternative hold."""
     return all(
         any(all(_follows(known, case, term) for term in wanted) for wanted in outer)
-        or _is_refuted(known, case)
-        for case in _cases(known)
+        for case in _standing_cases(known)
     )
 
 
 def is_contradiction(terms: Conjunction) -> bool:
-    return all(_is_refuted(terms, case) for case in _cases(terms))
+    return not _standing_cases(terms)
+
+
+@lru_cache(maxsize=4_096)
+def _standing_cases(known: Conjunction) -> list[Case]:
+    """The cases that its own terms leave; kept, because a policy is compared with hundreds of others."""
+    return [case for case in _cases(known) if not _is_refuted(known, case)]
 
 
 def _is_refuted(terms: Conjunction, case: Case) -> bool:
@@ -84,7 +89,6 @@ def _is_excluded(known: Conjunction, wanted: Term) -> bool:
     )
 
 
-@lru_cache(maxsize=4_096)
 def _cases(known: Conjunction) -> list[Case]:
     """All ways that parts with few possible values can be; one empty case where there are none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from catalog import services as catalog
 from incidents.models import Incident
@@ -103,24 +103,58 @@ def see(wanted: Mapping[str, Incident | None]) -> dict[str, Seen]:
     return {each: Seen(incident, decided.get(each)) for each, incident in incidents.items()}
 
 
-def answers(condition: Condition, decisions: Sequence[Decision]) -> list[Answer]:
-    """What a condition says of decided actions, each as the guard saw it. Their agents and runs are read."""
+class Acted(NamedTuple):
+    """A decided action: as much of it as conditions can ask about. Thousands are read at once, and no more of each."""
+
+    id: str
+    kind: str
+    tool: str
+    arguments: Mapping[str, Any]
+    context: Mapping[str, Any]
+    step: int | None
+    agent: str
+    run: str
+
+    @classmethod
+    def of(cls, decision: Decision) -> Self:
+        """The same of a decision whose agent and run are read."""
+        return cls(
+            decision.id,
+            decision.kind,
+            decision.tool,
+            decision.arguments,
+            decision.context,
+            decision.step,
+            decision.agent.name,
+            decision.run.name,
+        )
+
+
+ACTED = tuple(
+    f"decision__{name}"
+    for name in (
+        *("id", "kind", "tool", "arguments", "context", "step"),
+        *("agent__name", "run__name"),
+    )
+)
+"""The columns of Acted, as outcomes lead to them."""
+
+
+def answers(condition: Condition, acted: Sequence[Acted]) -> list[Answer]:
+    """What a condition says of decided actions, each as the guard saw it."""
     histories: dict[str, History] = {}
     if condition.asks_of_history:
-        histories = history.before(decision.id for decision in decisions)
-    return [
-        condition.matches(_facts_of(decision, histories.get(decision.id))).answer
-        for decision in decisions
-    ]
+        histories = history.before(each.id for each in acted)
+    return [condition.matches(_facts_of(each, histories.get(each.id))).answer for each in acted]
 
 
-def _facts_of(decision: Decision, before: History | None) -> Any:
+def _facts_of(acted: Acted, before: History | None) -> Any:
     return activation(
-        action={"kind": decision.kind, "tool": decision.tool},
-        arguments=decision.arguments,
-        context=decision.context,
-        agent={"id": decision.agent.name},
-        run={"id": decision.run.name, "step": decision.step},
+        action={"kind": acted.kind, "tool": acted.tool},
+        arguments=acted.arguments,
+        context=acted.context,
+        agent={"id": acted.agent},
+        run={"id": acted.run, "step": acted.step},
         history=before,
     )
 
@@ -143,7 +177,7 @@ def call_of(decision: Decision) -> Call:
 def blocks(condition: str, decision: Decision) -> bool:
     """Whether a stored condition says yes to a decided action. One that no longer compiles says nothing."""
     try:
-        [answer] = answers(compile_condition(condition), [decision])
+        [answer] = answers(compile_condition(condition), [Acted.of(decision)])
     except ConditionError:
         return False
     return answer is Answer.YES
@@ -237,8 +271,8 @@ def backtest(condition: Condition, tool: str) -> Backtest:
     An error counts as a rejection, as it does where the guard fails closed.
     """
     outcomes = known.good().filter(tool=tool) if tool else known.good()
-    good = outcomes.select_related("decision__agent", "decision__run").order_by("-id")
-    said = answers(condition, [outcome.decision for outcome in good[:BACKTEST_LIMIT]])
+    good = outcomes.order_by("-id").values_list(*ACTED)[:BACKTEST_LIMIT]
+    said = answers(condition, [Acted(*row) for row in good])
     return Backtest(len(said), sum(1 for answer in said if answer is not Answer.NO))
 
 

@@ -37,7 +37,9 @@ COMMON = 3
 VALUES_SHOWN = 5
 CHANGES_SHOWN = 5
 TRIES = 40
-"""Changed actions put to the policies for one denial."""
+"""Changed actions put to the policies for one denial; fewer where many policies are about such actions."""
+MOST_ASKED = 2_000
+"""Policies asked for one denial, over all of those tries: some milliseconds."""
 LONGEST_VALUE = 80
 
 Path = tuple[str, ...]
@@ -88,7 +90,8 @@ def allowed_instead(
     ideas = [*_from_good_calls(action, terms, agent_id), *_from_terms(action, terms)]
     # A run may be bound to an older wording: what denied it now must let the change through, and so must what holds.
     standing = [*denied_by, *(rule for rule in about if rule.is_active and rule.action in DENIED)]
-    let_through = [idea for idea in ideas[:TRIES] if _is_let_through(action, idea, standing)]
+    tries = min(TRIES, max(CHANGES_SHOWN, MOST_ASKED // len(standing)))
+    let_through = [idea for idea in ideas[:tries] if _is_let_through(action, idea, standing)]
     return list(islice(_told(let_through), CHANGES_SHOWN))
 
 

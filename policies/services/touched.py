@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from policies.conditions import Answer, ConditionError, compile_condition
@@ -34,16 +33,13 @@ def blast_radius(policy: Policy) -> dict[str, Any]:
     looked_at, agents, hits = 0, set[str](), {True: 0, False: 0}
     is_complete = True
     for ok in (True, False):
-        carried_out = [outcome.decision for outcome in _carried_out(policy, ok=ok)]
+        carried_out = _carried_out(policy, ok=ok)
+        answers = calls.answers(condition, carried_out)
         touched = [
-            decision
-            for decision, said in zip(
-                carried_out, calls.answers(condition, carried_out), strict=True
-            )
-            if said in counting
+            each for each, said in zip(carried_out, answers, strict=True) if said in counting
         ]
         hits[ok] = len(touched)
-        agents.update(decision.agent_id for decision in touched)
+        agents.update(each.agent for each in touched)
         looked_at += len(carried_out)
         is_complete = is_complete and len(carried_out) < MOST_CALLS
     return {
@@ -58,14 +54,15 @@ def blast_radius(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _carried_out(policy: Policy, *, ok: bool) -> QuerySet[Outcome]:
+def _carried_out(policy: Policy, *, ok: bool) -> list[calls.Acted]:
     """Newest first; found by the index over tool and result, so that the cost follows the tool's own calls."""
     found = Outcome.objects.filter(ok=ok, simulated=False, created_at__gte=timezone.now() - WINDOW)
     if policy.tool:
         found = found.filter(tool=policy.tool)
     if policy.scope_type == Policy.Scope.AGENT:
         found = found.filter(agent__name=policy.scope_id)
-    return found.select_related("decision__agent", "decision__run").order_by("-id")[:MOST_CALLS]
+    latest = found.order_by("-id").values_list(*calls.ACTED)[:MOST_CALLS]
+    return [calls.Acted(*row) for row in latest]
 
 
 def _sentence(calls: int, agents: int, looked_at: int, *, is_complete: bool) -> str:

@@ -82,7 +82,8 @@ def _met(policy: FiledPolicy, decisions: Sequence[Decision]) -> list[Decision]:
         if policy.tool in ("", decision.tool) and policy.agent in ("", decision.agent.name)
     ]
     meets = {Answer.YES} if policy.failure_mode == "fail_open" else {Answer.YES, Answer.ERROR}
-    answers = calls.answers(compile_condition(policy.condition), about)
+    acted = [calls.Acted.of(decision) for decision in about]
+    answers = calls.answers(compile_condition(policy.condition), acted)
     return [decision for decision, answer in zip(about, answers, strict=True) if answer in meets]
 
 

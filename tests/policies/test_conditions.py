@@ -11,6 +11,7 @@ from policies.conditions import (
     VARIABLES,
     Answer,
     ConditionError,
+    Facts,
     UnsafeEnvironment,
     activation,
     check_environment,
@@ -18,7 +19,7 @@ from policies.conditions import (
 )
 
 
-def facts(arguments: dict[str, Any] | None = None, **changed: Any) -> cel.Activation:
+def facts(arguments: dict[str, Any] | None = None, **changed: Any) -> Facts:
     given: dict[str, Any] = {
         "action": {"kind": "tool_call", "tool": "refund"},
         "arguments": arguments or {},
@@ -165,6 +166,57 @@ def test_the_limit_is_in_bytes() -> None:
     assert compile_condition(fits).source == fits
     with pytest.raises(ConditionError, match=str(SOURCE_LIMIT)):
         compile_condition(fits.replace("a" * 10, "ä" * 10))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r'arguments.note.matches("(?i)\bGIFT\b")',
+        r'arguments.note.matches("^.é$")',
+        r'action.tool == "refund" && has(arguments.note) && arguments.note.matches("card$")',
+        r'arguments.missing == 1 && arguments.note.matches("card")',
+        r'arguments.note.matches("card") && arguments.missing == 1',
+        r'arguments.order.note.matches("card") && arguments.amount > 1',
+        r'arguments.note.matches("card") || arguments.amount > 1',
+        r'!arguments.note.matches("card") && arguments.note.matches("g")',
+        r'arguments["note"].matches("card") && arguments.note.matches(arguments.pattern)',
+        r'arguments.items.exists(i, i == 1) && arguments.note.matches("card")',
+        r'action.arguments.note.matches("card") && agent.id.matches("^sc")',
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"note": "pay by gift card"},
+        {"note": "xé", "amount": 2, "pattern": "é"},
+        {"note": "nothing of it", "items": [1], "pattern": "("},
+        {"note": ["gift card"], "order": {"note": "a card"}, "amount": 2},
+        {"note": None, "order": "card"},
+        {"order": {"note": "none"}},
+        {},
+    ],
+)
+def test_a_regular_expression_that_is_looked_for_first_changes_no_answer(
+    source: str, arguments: dict[str, Any]
+) -> None:
+    asked, given = compile_condition(source), facts(arguments)
+    by_the_engine = asked.expression.eval(given.activation).value()
+    wanted = {True: Answer.YES, False: Answer.NO}
+    assert asked.matches(given).answer is (
+        wanted[by_the_engine] if isinstance(by_the_engine, bool) else Answer.ERROR
+    )
+
+
+def test_the_engine_is_not_asked_where_a_regular_expression_is_not_found() -> None:
+    """It makes the expression anew each time; most of a tool's policies are about other words than a call's."""
+    asked = compile_condition('arguments.missing == 1 && arguments.note.matches("card")')
+    assert [(one.path, one.pattern.pattern) for one in asked.searches] == [(("note",), "card")]
+    for source in (
+        '!arguments.note.matches("card")',
+        'arguments.note.matches("card") || arguments.amount > 1',
+        'arguments.items.exists(i, i == 1) && arguments.note.matches("card")',
+    ):
+        assert compile_condition(source).searches == ()
 
 
 def test_the_same_source_is_compiled_once() -> None:

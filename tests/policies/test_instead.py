@@ -59,6 +59,17 @@ def test_a_value_that_another_policy_stops_is_not_recommended(acme: Tenant) -> N
     assert instead({"cabin": "first"}) == [("cabin", "one_of", ["business"])]
 
 
+def test_where_many_policies_are_about_the_action_the_most_used_values_are_tried(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("policies.services.instead.MOST_ASKED", 1)
+    monkeypatch.setattr("policies.services.instead.CHANGES_SHOWN", 1)
+    good({"cabin": "economy"}, times=4)
+    good({"cabin": "business"}, times=3)
+    policy(tool="book", condition='arguments.cabin == "first"')
+    assert instead({"cabin": "first"}) == [("cabin", "one_of", ["economy"])]
+
+
 def test_a_rare_value_stays_with_whoever_used_it(acme: Tenant) -> None:
     good({"booking": "AB12CD"}, times=2)
     good({"booking": "ZZ99ZZ"}, times=5, agent="other")
