@@ -8,11 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from . import ledger
+from . import ledger, tenants
 from .actors import CLOCK, Actor
 from .loop.bridges import decisions
 from .loop.verbs import resume
-from .models import Checkpoint, Settings
+from .models import Checkpoint
 from .refusals import Conflict, Forbidden, Invalid
 from .rules import expires_after, priority_of
 from .story.events import tell
@@ -48,12 +48,12 @@ class ReasonMissing(Invalid):
 
 def is_asked(type: str) -> bool:
     """Whether the tenant wants people to be asked for this type of checkpoint."""
-    return type not in _settings().checkpoints_off
+    return type not in tenants.settings().checkpoints_off
 
 
 def blocks(type: str) -> bool:
     """Whether the loop waits for this type of checkpoint."""
-    settings = _settings()
+    settings = tenants.settings()
     return type not in settings.checkpoints_off and type not in settings.checkpoints_advisory
 
 
@@ -218,7 +218,3 @@ def _close(checkpoint: Checkpoint, state: str, actor: Actor, reason: str) -> Non
 def _requester(checkpoint: Checkpoint) -> Actor:
     kind, _, identity = checkpoint.requested_by.partition(":")
     return Actor(kind, identity)  # type: ignore[arg-type]
-
-
-def _settings() -> Settings:
-    return Settings.objects.get()

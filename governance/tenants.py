@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from . import ledger
 from .actors import COMMAND, Actor
+from .database.compiled import compiled
 from .database.tenancy import outside_tenants, tenant_scope
 from .models import Membership, Role, Settings, Tenant, User
 from .refusals import Conflict, Forbidden
@@ -86,8 +88,16 @@ def rename(tenant: Tenant, name: str, *, actor: Actor, reason: str = "") -> None
 
 
 def settings() -> Settings:
-    """The settings of the tenant in scope."""
-    return Settings.objects.get()
+    """The settings of the tenant in scope. Raises Settings.DoesNotExist for a tenant that is none."""
+    for found in _settings():
+        return found
+    raise Settings.DoesNotExist
+
+
+@compiled
+def _settings() -> QuerySet[Settings]:
+    """None or one."""
+    return Settings.objects.order_by()
 
 
 def add_member(tenant: Tenant, user: User, role: str, *, actor: Actor = COMMAND) -> Membership:

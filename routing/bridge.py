@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.db.models import QuerySet
+
 from catalog.models import PatternMatch
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.database.scoped import IN_SCOPE
 from governance.loop.bridges import GoOn, Outcome, Stop, Wait, Work
 from governance.models import FailureState
@@ -77,7 +80,7 @@ def _policies(works: Sequence[Work]) -> dict[str, Policy]:
     found: dict[str, Policy] = {policy.id: policy for policy in at_hand}
     named = {work.facts["policy_id"] for work in works if work.facts.get("policy_id")}
     if away := named - found.keys():
-        found |= Policy.objects.defer(*_UNREAD).in_bulk(away)
+        found |= {policy.id: policy for policy in _known(list(away))}
     idle = [policy.id for policy in found.values() if policy.state not in _SETTLED]
     if idle:
         held = Policy.objects.raw(
@@ -92,9 +95,19 @@ def _incidents(works: Sequence[Work]) -> dict[str, Incident]:
     matches = [match for work in works if (match := work.at_hand(PatternMatch))]
     found = {match.incident_id: match.incident for match in matches}
     if away := {work.incident_id for work in works} - found.keys():
-        wanted = Incident.objects.select_related("agent").only("tool", "agent__name")
-        found |= wanted.in_bulk(away)
+        found |= {incident.id: incident for incident in _failed(list(away))}
     return found
+
+
+@compiled
+def _known(ids: Sequence[str]) -> QuerySet[Policy]:
+    return Policy.objects.defer(*_UNREAD).filter(id__any=ids).order_by()
+
+
+@compiled
+def _failed(ids: Sequence[str]) -> QuerySet[Incident]:
+    wanted = Incident.objects.select_related("agent").only("tool", "agent__name")
+    return wanted.filter(id__any=ids).order_by()
 
 
 def _not_in_force(policy: Policy | None) -> Outcome:

@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
+from governance.database.compiled import compiled
 from policies import rules
 from policies.models import Evidence, Policy
 
@@ -54,10 +55,7 @@ def confirmations_of(policies: Iterable[Policy]) -> dict[str, int]:
     standing: dict[str, set[str]] = {policy.id: set() for policy in policies}
     withdrawn: dict[str, set[str]] = {each: set() for each in standing}
     vouched: set[str] = set()
-    rows = Evidence.objects.filter(policy_id__in=standing, version=F("policy__version"))
-    for policy_id, kind, incident_id, withdraws in rows.values_list(
-        "policy_id", "kind", "incident_id", "withdraws"
-    ):
+    for policy_id, kind, incident_id, withdraws in _evidence(list(standing)) if standing else ():
         if kind == Evidence.Kind.REVIEWER:
             vouched.add(policy_id)
         elif incident_id and withdraws:
@@ -80,6 +78,12 @@ def witnesses_of(policy: Policy) -> set[str]:
         *agents.values_list("incident__agent_id", flat=True).distinct(),
         *reviewers.values_list("actor", flat=True).distinct(),
     } - {None}
+
+
+@compiled
+def _evidence(policies: Sequence[str]) -> QuerySet[Evidence, tuple[str, str, str | None, Any]]:
+    of_these = Evidence.objects.filter(policy_id__any=policies, version=F("policy__version"))
+    return of_these.order_by().values_list("policy_id", "kind", "incident_id", "withdraws")
 
 
 def _count(incidents: set[str], *, is_reviewer_vouching: bool) -> int:

@@ -6,9 +6,11 @@ import re
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from governance import ledger
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.refusals import Conflict
 from incidents import services as incidents
 from incidents.models import Incident
@@ -138,7 +140,13 @@ def _open_incident(outcome: Outcome, decision: Decision, actor: Actor) -> Incide
 
 
 def _known(decision: Decision) -> Outcome | None:
-    return Outcome.objects.select_related("incident").filter(decision=decision).first()
+    return next(iter(_outcomes(decision.id)), None)
+
+
+@compiled
+def _outcomes(decision: str) -> QuerySet[Outcome]:
+    """None or one."""
+    return Outcome.objects.select_related("incident").filter(decision_id=decision).order_by()
 
 
 def _same(known: Outcome | None, wanted: Outcome) -> Incident | None:

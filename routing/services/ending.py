@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from governance import checkpoints
 from governance.actors import CLOCK, Actor
+from governance.database.compiled import compiled
 from governance.models import LoopTrace
 from governance.refusals import Invalid
 from governance.states import Stale, move
@@ -18,9 +19,8 @@ from .guardrails import OVERRIDE
 
 def end_adjustments() -> int:
     """Close the adjustments that have decayed to nothing; how many."""
-    due = Adjustment.objects.open().filter(ends_at__lte=Now()).select_related("agent", "policy")
     ended = 0
-    for adjustment in due:
+    for adjustment in _due():
         try:
             move(adjustment, Adjustment.State.ENDED, actor=CLOCK, reason="Decayed to nothing.")
         except Stale:
@@ -28,6 +28,12 @@ def end_adjustments() -> int:
         _tell(adjustment, "adjustment_ended", f"{_name(adjustment)} has ended", CLOCK)
         ended += 1
     return ended
+
+
+@compiled
+def _due() -> QuerySet[Adjustment]:
+    due = Adjustment.objects.open().filter(ends_at__lte=Now())
+    return due.select_related("agent", "policy").order_by("id")
 
 
 def roll_back(

@@ -82,7 +82,7 @@ def test_a_loop_runs_to_its_end_in_one_process(tenant: Tenant) -> None:
         ]
         [entry] = LedgerEntry.objects.filter(subject=trace.id)
         assert entry.kind == "loop.loop_complete"
-        assert json.loads(entry.body)["facts"] == {
+        assert json.loads(bytes(entry.body))["facts"] == {
             "incident": trace.incident_id,
             "stages": [
                 {"stage": "pattern_matched", "outcome": "goon"},

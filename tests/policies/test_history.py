@@ -146,8 +146,9 @@ def test_a_backtest_asks_with_the_history_of_the_time(acme: Tenant) -> None:
         report(decided("search", {"q": "a"}), ok=True)
     condition = compile_condition("history.same_call_successes >= 2")
     assert calls.backtest(condition, "search").false_rejections == 1
-    stored = list(Decision.objects.select_related("agent", "run").order_by("id"))
-    assert calls.answers(condition, stored) == [Answer.NO, Answer.NO, Answer.YES]
+    stored = Decision.objects.select_related("agent", "run").order_by("id")
+    acted = [calls.Acted.of(decision) for decision in stored]
+    assert calls.answers(condition, acted) == [Answer.NO, Answer.NO, Answer.YES]
 
 
 @pytest.mark.django_db(transaction=True)
