@@ -55,6 +55,10 @@ class _Weight:
     is_escalation: bool
 
 
+# All that counts of an adjustment: a busy hour has hundreds, and more of each would be read for nothing.
+_COUNTED = ("agent_id", "capability", "type", "magnitude", "started_at", "ends_at", "state")
+
+
 @dataclass(slots=True)
 class Limits:
     """What the governor judges by, read once and kept up with what this transaction adds."""
@@ -70,11 +74,13 @@ class Limits:
         now = timezone.now()
         limits = cls(now, freezes=list(Freeze.objects.filter(until__gt=now)))
         lately = Q(started_at__gt=now - WINDOW) | Q(ends_at__gt=now - WINDOW, state__in=WITHDRAWN)
-        for one in Adjustment.objects.filter(lately, started_at__gt=now - DECAY):
-            weight = _Weight(one.agent_id, one.capability, _escalates(one.type))
-            limits._add(weight, one.magnitude, one.started_at)
-            if one.state in WITHDRAWN:
-                limits.changes.append((weight, Change(one.ends_at, -one.magnitude)))
+        made = Adjustment.objects.filter(lately, started_at__gt=now - DECAY)
+        rows = made.order_by().values_list(*_COUNTED)
+        for agent_id, capability, type, magnitude, started_at, ends_at, state in rows:
+            weight = _Weight(agent_id, capability, _escalates(type))
+            limits._add(weight, magnitude, started_at)
+            if state in WITHDRAWN:
+                limits.changes.append((weight, Change(ends_at, -magnitude)))
         return limits
 
     def verdict(self, proposal: Proposal) -> Verdict:
