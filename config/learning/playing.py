@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from governance import checkpoints, tenants
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.database.tenancy import tenant_scope
 from governance.loop import queue
 from governance.loop.run import run_ready
@@ -126,7 +127,7 @@ class Player:
 
     def _report(self, call: Recorded, decision_id: str) -> None:
         with tenant_scope(self.scene.tenant.id):
-            decision = Decision.objects.select_related("agent", "run").get(pk=decision_id)
+            [decision] = _decided(decision_id)
             guard.report_outcome(
                 decision,
                 ok=call.ok,
@@ -153,7 +154,7 @@ class Player:
     def _decide(self) -> bool:
         """Approve everything that waits; whether anything did."""
         with tenant_scope(self.scene.tenant.id):
-            waiting = list(Checkpoint.objects.filter(state=Checkpoint.State.PENDING).order_by("id"))
+            waiting = _waiting()
             for checkpoint in waiting:
                 checkpoints.decide(
                     checkpoint,
@@ -163,6 +164,16 @@ class Player:
                     reason=APPROVED,
                 )
         return bool(waiting)
+
+
+@compiled
+def _decided(id: str) -> QuerySet[Decision]:
+    return Decision.objects.select_related("agent", "run").filter(id=id).order_by()
+
+
+@compiled
+def _waiting() -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(state=Checkpoint.State.PENDING).order_by("id")
 
 
 def _of(agent: str) -> Actor:
