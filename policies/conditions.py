@@ -130,14 +130,20 @@ def _environment() -> cel.Env:
 
 
 _ENVIRONMENT = _environment()
+_HELD = _ENVIRONMENT.compile("size(arguments) >= 0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """One request as the engine sees it. ``arguments`` are there for what can be told without it."""
 
     activation: cel.Activation
     arguments: Mapping[str, Any]
+
+    @cached_property
+    def are_held(self) -> bool:
+        """Whether the engine can hold the arguments: where it cannot, every condition about them is an ERROR."""
+        return _HELD.eval(self.activation).value() is True
 
     def text_at(self, path: Sequence[str]) -> str | None:
         """The text that these names lead to in the arguments; None where there is none."""
@@ -160,7 +166,7 @@ class Search:
         """Whether there is a text, and it is not found there."""
         text = facts.text_at(self.path)
         try:
-            return text is not None and self.pattern.search(text) is None
+            return text is not None and self.pattern.search(text) is None and facts.are_held
         except UnicodeEncodeError:  # half a character: the engine has a word for it
             return False
 

@@ -193,6 +193,7 @@ def test_the_limit_is_in_bytes() -> None:
         {"note": ["gift card"], "order": {"note": "a card"}, "amount": 2},
         {"note": None, "order": "card"},
         {"order": {"note": "none"}},
+        {"note": "nothing of it", "too_large": 2**70},
         {},
     ],
 )
