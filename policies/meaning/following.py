@@ -32,8 +32,10 @@ Case: TypeAlias = Mapping[Node, Node]
 
 def is_covered(known: Conjunction, outer: tuple[Conjunction, ...]) -> bool:
     """Whether in every case of `known` all terms of some alternative hold."""
+    # What both say follows of itself: the policies of a tool say half of their terms alike.
+    more = [wanted - known for wanted in outer]
     return all(
-        any(all(_follows(known, case, term) for term in wanted) for wanted in outer)
+        any(all(_follows(known, case, term) for term in wanted) for wanted in more)
         for case in _standing_cases(known)
     )
 

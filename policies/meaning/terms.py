@@ -145,7 +145,7 @@ def implies_by_rule(known: Term, wanted: Term) -> bool:
     asked, given = wanted.question, known.question
     if asked.word == "has":
         return wanted.is_true and Field(asked.subject.of, asked.subject.name) in known.evaluates  # type: ignore[union-attr]
-    if _shows_type(known, wanted):
+    if asked.word == "in" and _shows_type(known, wanted):
         return True
     if given.subject != asked.subject:
         return False

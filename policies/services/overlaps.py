@@ -6,6 +6,8 @@ What is said here is certain; where nothing is said, nothing was shown.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any
 
 from django.db.models import Q
 
@@ -20,16 +22,19 @@ COMPARED = 200
 
 def among(policies: Iterable[Policy]) -> list[Clash]:
     """Pairs of which one is not needed or never wins."""
-    return list(clashes(_said(policies)))
+    return list(clashes(_said(map(_compared, policies))))
 
 
 def of(policy: Policy) -> list[str]:
     """What is to be known of a policy beside the live ones that are about the same calls, a sentence each."""
     about = Q(tool__in=["", policy.tool]) if policy.tool else Q()
     live = Policy.objects.live().filter(about, simulated=policy.simulated).exclude(id=policy.id)
-    others = _said(live.only(*_COMPARED_BY).order_by("id")[:COMPARED])
+    others = _said(live.order_by("id").values_list(*_COMPARED_BY)[:COMPARED])
     return [
-        str(found) for mine in _said([policy]) for other in others if (found := clash(mine, other))
+        str(found)
+        for mine in _said([_compared(policy)])
+        for other in others
+        if (found := clash(mine, other))
     ]
 
 
@@ -38,28 +43,22 @@ def saying(condition: str, tool: str) -> Policy | None:
     live = Policy.objects.live().filter(tool=tool, scope_type=Policy.Scope.TENANT).order_by("id")
     if (found := live.filter(condition=condition).first()) is not None:
         return found
-    [wanted] = _said([Policy(condition=condition, tool=tool)])
-    for said in _said(live.only(*_COMPARED_BY)[:COMPARED]):
+    [wanted] = _said([_compared(Policy(condition=condition, tool=tool))])
+    for said in _said(live.values_list(*_COMPARED_BY)[:COMPARED]):
         if same(wanted.meaning, said.meaning):
             return live.get(pk=said.where)
     return None
 
 
-_COMPARED_BY = ("id", "name", "condition", "action", "tool", "scope_type", "scope_id")
+_COMPARED_BY = ("name", "id", "condition", "action", "tool", "scope_type", "scope_id")
+_compared = attrgetter(*_COMPARED_BY)
 
 
-def _said(policies: Iterable[Policy]) -> list[Said]:
+def _said(compared: Iterable[tuple[Any, ...]]) -> list[Said]:
     """Those that can be compared: a condition that was stored may be one that this version does not compile."""
     said = [
-        Said(
-            policy.name,
-            policy.id,
-            policy.condition,
-            policy.action,
-            policy.tool,
-            policy.scope_id if policy.scope_type == Policy.Scope.AGENT else "",
-        )
-        for policy in policies
+        Said(name, id, condition, action, tool, scope_id if scope == Policy.Scope.AGENT else "")
+        for name, id, condition, action, tool, scope, scope_id in compared
     ]
     return [each for each in said if _compiles(each)]
 

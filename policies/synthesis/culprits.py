@@ -18,7 +18,6 @@ from typing import Any
 from policies.synthesis.amounts import Beyond, Compared, Sums, relations
 from policies.synthesis.calls import Call, identity
 from policies.synthesis.features import (
-    LETTER,
     HasKey,
     HasSort,
     Is,
@@ -29,6 +28,7 @@ from policies.synthesis.features import (
     Shaped,
     StartsWith,
     Together,
+    has_letter,
     paths_of,
 )
 from policies.synthesis.literals import EACH, Path
@@ -39,7 +39,7 @@ from policies.synthesis.messages import (
     stem,
     words_of,
 )
-from policies.synthesis.reading import Feature, is_number, nodes_at
+from policies.synthesis.reading import is_number, nodes_at
 
 GOOD_TO_COMPARE = 20
 """Good calls that must show how a value usually is, before one that is otherwise counts as wrong."""
@@ -401,13 +401,13 @@ class Culprits:
             for feature in (Shaped(path), HasSort(path)):
                 yield from self._odd(feature, nodes[0], distinct)
 
-    def _odd(self, feature: Feature, mine: str, distinct: set[str]) -> Iterator[Suspicion]:
-        kinds = Counter(kind for text in distinct for kind in feature.read([text]))
+    def _odd(self, feature: Shaped | HasSort, mine: str, distinct: set[str]) -> Iterator[Suspicion]:
         if isinstance(feature, Shaped):
             if not _is_atom(mine):
                 return
-        elif kinds[LETTER]:
+        elif any(map(has_letter, distinct)):
             return  # prose and code may hold any sign
+        kinds = Counter(kind for text in distinct for kind in feature.read([text]))
         alone = sum(1 for count in kinds.values() if count == 1)
         if alone > NOVELTY * len(distinct):
             return

@@ -276,6 +276,14 @@ class HasSort:
 LETTER, DIGIT = "[A-Za-z]", "[0-9]"
 
 
+_LETTER = re.compile(LETTER)
+
+
+def has_letter(text: str) -> bool:
+    """Whether a character of a text is of the sort LETTER."""
+    return _LETTER.search(text) is not None
+
+
 def sort_of(character: str) -> str:
     """The sort of a character as a class of a pattern: a letter, a digit, or this very sign."""
     if character.isascii() and character.isalpha():
