@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import re2
 
@@ -34,6 +35,9 @@ LINES_AROUND = 12
 MOST_BETWEEN = 8
 MAX_HEADLINE = 4_000
 MAX_FRAME = 160
+# Crashes of one program, and of all that use a library, have frames in common: a few MB at most.
+PLACES_KEPT = 8_192
+LONGEST_PLACE_KEPT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,26 @@ class Trace:
 
 
 class Frame(NamedTuple):
-    """One call: its function as it is compared, and whether it is the application's own."""
+    """One call: its function as it is compared, whether it is the application's own, and whether it only reports."""
 
     name: str
     in_app: bool
+    is_reporting: bool
+
+    @classmethod
+    def of(cls, name: str, *, in_app: bool) -> Self:
+        name = name[:MAX_FRAME]
+        return cls(name, in_app, _REPORTING.search(name) is not None)
 
 
 _ADDRESS = r"(?:0x[0-9a-fA-F]+|\[<(?:0x)?[0-9a-f]+>\])"
 
 
 class Kind(NamedTuple):
-    """How frames of one language look in a line: a text that each has, and a pattern with one group, the place."""
+    """How frames of one language look in a line: a text that each has, and a pattern whose last group is the place.
+
+    A group before it is the address, which is another in every process.
+    """
 
     language: str
     hint: str
@@ -65,7 +78,11 @@ class Kind(NamedTuple):
 _KINDS = tuple(
     Kind(language, hint, re2.compile(pattern))
     for language, hint, pattern in (
-        ("native", "#", rf"[^#]*#\d+(?:\.\d+)?[ \t]+((?:{_ADDRESS}[ \t]+)?(?:in[ \t]+)?.+)"),
+        (
+            "native",
+            "#",
+            rf"[^#]*#\d+(?:\.\d+)?[ \t]+((?:(?:{_ADDRESS}|in)[ \t]+){{0,2}})(.+)",
+        ),
         ("at", "at ", r"[ \t]+at (.+)"),
         (
             "kernel",
@@ -114,7 +131,6 @@ _NUMBERED = re2.compile(
 _SOURCE = re2.compile(
     r"(?:[ \t]+\S*[/\\.]\S*:\d+(?::\d+)?.*|[ \t]+\([^)]*\+0x[0-9a-f]+\).*|[ \t]+<[^>]*>\+0x.*|\+0x[0-9a-f]+.*)$"
 )
-_BEFORE = re2.compile(rf"(?:(?:{_ADDRESS}|in)[ \t]+){{0,2}}")
 
 
 def trace_of(text: str) -> Trace:
@@ -126,7 +142,7 @@ def trace_of(text: str) -> Trace:
     if found is None or len(found.frames) < FEWEST_FRAMES:
         return Trace("\n".join(_without_repeats(lines)))
     frames = _folded(found.frames)
-    frames = [frame for frame in frames if not _REPORTING.search(frame.name)] or frames
+    frames = [frame for frame in frames if not frame.is_reporting] or frames
     frames = [frame for frame in frames if frame.in_app] or frames
     headline = _headline(lines, found)[:MAX_HEADLINE]
     return Trace(headline, tuple(frame.name for frame in frames[:MOST_FRAMES]))
@@ -147,8 +163,9 @@ def _python(lines: Sequence[str]) -> _Found | None:
     for at in reversed(places):
         if frames and (len(frames) == KEPT or _ends_traceback(lines, at, following)):
             break
-        if found := _PYTHON.match(lines[at]):
-            frames.append(_of_python(found.group(1)))
+        found = _PYTHON.match(lines[at])
+        if found and (frame := _frame("python", found.group(1))):
+            frames.append(frame)
             following = at
     return _Found(frames, places[0], places[-1] + 1, "python") if frames else None
 
@@ -195,7 +212,10 @@ def _read(lines: Sequence[str], at: int, language: str) -> tuple[str, Frame] | N
             kind.language == "go" and not _GO_SOURCE.match("".join(lines[at + 1 : at + 2]))
         ):
             continue
-        frame = _frame(kind.language, found.group(1))
+        *address, place = found.groups()
+        if address == [""] and " at " not in place:
+            return None
+        frame = _frame(kind.language, place.strip())
         return (kind.language, frame) if frame else None
     return None
 
@@ -206,15 +226,23 @@ def _number(line: str) -> int:
 
 
 def _frame(language: str, place: str) -> Frame | None:
+    made = _kept_frame if len(place) <= LONGEST_PLACE_KEPT else _made_frame
+    return made(language, place)
+
+
+def _made_frame(language: str, place: str) -> Frame | None:
     match language:
+        case "python":
+            return _of_python(place)
         case "at":
             return _at(place)
-        case "go":
-            name = place.rsplit("/", 1)[-1]
-            return Frame(_cleaned(name), not _LIBRARY.search(place))
         case "native":
             return _native(place)
-    return Frame(_cleaned(place), not _LIBRARY.search(place))
+    name = place.rsplit("/", 1)[-1] if language == "go" else place
+    return Frame.of(_cleaned(name), in_app=not _LIBRARY.search(place))
+
+
+_kept_frame = lru_cache(maxsize=PLACES_KEPT)(_made_frame)
 
 
 def _of_python(place: str) -> Frame:
@@ -222,7 +250,7 @@ def _of_python(place: str) -> Frame:
     path, _, rest = place[1:].partition('"')
     function = rest.partition(", in ")[2].partition("(")[0].strip()
     module = masked(path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".py"))
-    return Frame(f"{module}:{function or '?'}"[:MAX_FRAME], not _LIBRARY.search(path))
+    return Frame.of(f"{module}:{function or '?'}", in_app=not _LIBRARY.search(path))
 
 
 def _at(place: str) -> Frame | None:
@@ -233,23 +261,19 @@ def _at(place: str) -> Frame | None:
         ":" in function or " in " in function
     ):  # no function has a name: the file has to do
         path = function.rsplit("/", 1)[-1].split(":")[0]
-        return Frame(path[:MAX_FRAME], not _LIBRARY.search(function)) if path else None
+        return Frame.of(path, in_app=not _LIBRARY.search(function)) if path else None
     if not function or " " in function.strip():
         return None
-    return Frame(_cleaned(function), not _LIBRARY.search(function) and not _LIBRARY.search(source))
+    in_app = not _LIBRARY.search(function) and not _LIBRARY.search(source)
+    return Frame.of(_cleaned(function), in_app=in_app)
 
 
 def _native(place: str) -> Frame | None:
-    """``0x… in ns::f(int) const src/f.cc:1:2``, ``main () at a.c:3``, ``0x… (libc.so+0x1)``."""
-    place = place.strip()
-    before = _BEFORE.match(place).end()
-    text = place[before:]
-    if not before and " at " not in text:
-        return None
-    name = _cleaned(text)
+    """``ns::f(int) const src/f.cc:1:2``, ``main () at a.c:3``, ``(libc.so+0x1)``."""
+    name = _cleaned(place)
     if not name or name in ("in", "??") or name[0] in "(<[":
         return None
-    return Frame(name, not _LIBRARY.search(text))
+    return Frame.of(name, in_app=not _LIBRARY.search(place))
 
 
 def _cleaned(text: str) -> str:
@@ -282,7 +306,7 @@ def _cleaned(text: str) -> str:
     name = "".join(kept)
     if "$" in name or "#" in name or "{" in name:
         name = str(_NUMBERED.sub("", name))
-    return name.strip()[:MAX_FRAME]
+    return name.strip()
 
 
 def _folded(frames: Iterable[Frame]) -> list[Frame]:
