@@ -104,14 +104,28 @@ def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
         if policy.state in evidence.WATCHING
     }
     if left or watching:
-        _learn(left, seen, watching, lessons)
+        # Those in force were asked just now; a pattern can have hundreds, and a lock on each is a write.
+        asked = {
+            policy.id
+            for found in live.values()
+            for policy in found
+            if policy.state not in evidence.WATCHING
+        }
+        _learn(left, seen, watching, asked, lessons)
     return lessons
 
 
 def _learn(
-    left: Iterable[Case], seen: Mapping[str, Seen], watching: set[str], lessons: dict[str, Lesson]
+    left: Iterable[Case],
+    seen: Mapping[str, Seen],
+    watching: set[str],
+    asked: set[str],
+    lessons: dict[str, Lesson],
 ) -> None:
-    """The unusual part: draft for what no policy would have blocked, and weigh the watching policies."""
+    """The unusual part: draft for what no policy would have blocked, and weigh the watching policies.
+
+    ``asked`` are policies that let all of what is left pass and that nothing is to be learned about.
+    """
     recoveries = Recovery.objects.select_related("pattern").in_bulk(
         {case.recovery_id for case in left}
     )
@@ -129,6 +143,7 @@ def _learn(
     held = list(
         Policy.objects.live()
         .filter(Q(id__in=watching) | Q(pattern_id__in=patterns))
+        .exclude(id__any=list(asked))
         .select_related("recovery")
         .select_for_update(of=("self",), no_key=True)
         .order_by("id")
