@@ -41,7 +41,9 @@ class Command(BaseCommand):
             "--loops", type=int, default=2_000, help="loops of one timed round (2000)"
         )
         parser.add_argument(
-            "--rounds", type=int, default=loops.ROUNDS, help="interleaved rounds (3)"
+            "--rounds",
+            type=int,
+            help=f"interleaved rounds ({loops.ROUNDS}; of ledger {ledgers.ROUNDS})",
         )
         parser.add_argument(
             "--growth",
@@ -96,18 +98,16 @@ class Command(BaseCommand):
             case "loop" if options["growth"]:
                 return growth.measure(tenant, loops=options["loops"], say=self._say)
             case "loop":
-                return loops.compare(
-                    tenant, loops=options["loops"], rounds=options["rounds"], say=self._say
-                )
+                rounds = options["rounds"] or loops.ROUNDS
+                return loops.compare(tenant, loops=options["loops"], rounds=rounds, say=self._say)
             case "guard":
                 in_memory = guards.measure(self._say)
                 over_http = decisions.measure(tenant, decisions=options["decisions"], say=self._say)
                 failed = in_memory["failed"] + over_http["failed"]
                 return {**in_memory, **over_http, "failed": failed}
             case "ledger":
-                return ledgers.compare(
-                    tenant, loops=options["loops"], rounds=options["rounds"], say=self._say
-                )
+                rounds = options["rounds"] or ledgers.ROUNDS
+                return ledgers.compare(tenant, loops=options["loops"], rounds=rounds, say=self._say)
             case "report":
                 return reports.measure(tenant, reports=options["reports"])
         return latency.measure(tenant, incidents=options["incidents"])
