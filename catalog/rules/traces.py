@@ -212,10 +212,11 @@ def _read(lines: Sequence[str], at: int, language: str) -> tuple[str, Frame] | N
             kind.language == "go" and not _GO_SOURCE.match("".join(lines[at + 1 : at + 2]))
         ):
             continue
-        *address, place = found.groups()
+        *address, said = found.groups()
+        place = said.strip()
         if address == [""] and " at " not in place:
             return None
-        frame = _frame(kind.language, place.strip())
+        frame = _frame(kind.language, place)
         return (kind.language, frame) if frame else None
     return None
 
@@ -226,6 +227,7 @@ def _number(line: str) -> int:
 
 
 def _frame(language: str, place: str) -> Frame | None:
+    """The frame of a place; None for one that names no function."""
     made = _kept_frame if len(place) <= LONGEST_PLACE_KEPT else _made_frame
     return made(language, place)
 
