@@ -15,7 +15,7 @@ from .adjusting import (
 )
 from .ending import end_adjustments, revert_adjustments, roll_back
 from .guardrails import ask_again
-from .kpi import check_kpis, success_rate
+from .kpi import check_kpis
 from .previews import ask_preview, decided_preview, preview
 from .proposals import Proposal, propose
 
@@ -41,5 +41,4 @@ __all__ = [
     "revert_adjustments",
     "roll_back",
     "story",
-    "success_rate",
 ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from governance import ledger
 from governance.actors import Actor
-from governance.database.compiled import compiled
+from governance.database.compiled import ask, compiled
 from governance.database.inserts import insert
 from governance.gestures import caused_by
 from governance.models import Checkpoint, FailureState, Stage
@@ -23,9 +23,10 @@ from ..models import Adjustment, AdjustmentEvidence, Adjustments
 from ..rules import DECAY, Verdict
 from . import kpi
 from .ending import end_adjustments
-from .guardrails import Limits, Questions, one_at_a_time
+from .guardrails import Limits, Questions, one_at_a_time, that_hold_nothing, that_may_wait
 from .proposals import Key, Proposal, propose
 
+REGRESSION = FailureState.ROUTING_KPI_REGRESSION
 REGRESSION_HOLDS = timedelta(days=7)
 """How long a weight is left alone after its adjustment made things worse: as long as one would have lasted."""
 
@@ -94,7 +95,7 @@ def adjust_routing(needs: Sequence[Need]) -> list[Result]:
     question (``override_id``): approved means that the governor is not asked.
     """
     proposals = [propose(n.policy, n.incident.agent, n.incident.tool) for n in needs]
-    standing = _standing([proposal for proposal in proposals if proposal])
+    standing = _by_key(_open_of(**_parts(proposals)))
     opening: _Opening | None = None
     results: list[Result] = []
     for need, proposal in zip(needs, proposals, strict=True):
@@ -103,7 +104,7 @@ def adjust_routing(needs: Sequence[Need]) -> list[Result]:
         elif adjustment := standing.get(proposal.key):
             results.append(Adjusted(adjustment, proposal, is_new=False))
         else:
-            opening = opening or _Opening.begin(needs, [p for p in proposals if p])
+            opening = opening or _Opening.begin(needs, proposals)
             with caused_by(need.gesture):
                 results.append(opening.settle(need, proposal))
     _keep_evidence(needs, results)
@@ -117,17 +118,23 @@ class _Opening:
     standing: dict[Key, Adjustment]
     regressed: dict[Key, Adjustment]
     questions: Questions
-    limits: Limits = field(default_factory=Limits.load)
+    limits: Limits
 
     @classmethod
-    def begin(cls, needs: Sequence[Need], proposals: Sequence[Proposal]) -> _Opening:
+    def begin(cls, needs: Sequence[Need], proposals: Sequence[Proposal | None]) -> _Opening:
         one_at_a_time()
         end_adjustments()
-        return cls(
-            standing=_standing(proposals),
-            regressed=_regressed(proposals),
-            questions=Questions.load(need.override_id for need in needs if need.override_id),
+        parts = _parts(proposals)
+        standing, latest, waiting, loose, limits = ask(
+            _open_of.ready(**parts),
+            _latest_of.ready(**parts),
+            that_may_wait.ready([need.override_id for need in needs if need.override_id]),
+            that_hold_nothing.ready(),
+            Limits.asking(),
         )
+        regressed = (one for one in latest if one.failure_state == REGRESSION)
+        questions = Questions.of([*waiting, *loose])
+        return cls(_by_key(standing), _by_key(regressed), questions, limits)
 
     def settle(self, need: Need, proposal: Proposal) -> Result:
         if adjustment := self.standing.get(proposal.key):
@@ -164,11 +171,16 @@ class _Opening:
             reason=f"{proposal.policy.action} by {proposal.policy.name}",
         )
         # The database's clock has set its times.
-        adjustment.refresh_from_db(fields=["started_at", "ends_at"])
+        [(adjustment.started_at, adjustment.ends_at)] = _times_of(adjustment.id)
         self.standing[proposal.key] = adjustment
         self.limits.note(proposal)
         self.questions.settle(proposal)
         return Adjusted(adjustment, proposal, is_new=True)
+
+
+@compiled
+def _times_of(id: str) -> QuerySet[Adjustment, tuple[datetime, datetime]]:
+    return Adjustment.objects.filter(id=id).order_by().values_list("started_at", "ends_at")
 
 
 def decided_override(checkpoint: Checkpoint, actor: Actor) -> None:
@@ -218,32 +230,26 @@ def story(adjustment_id: str) -> dict[str, str] | None:
     return {"id": found} if found else None
 
 
-def _standing(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
-    """The open adjustments of these proposals that have not run out."""
-    found = _open_of(**_parts(proposals))
+def _by_key(found: Iterable[Adjustment]) -> dict[Key, Adjustment]:
     return {(one.policy_id, one.agent_id, one.capability): one for one in found}
-
-
-def _regressed(proposals: Sequence[Proposal]) -> dict[Key, Adjustment]:
-    """Of these proposals' latest adjustments those that were lately rolled back for what they did."""
-    latest = (
-        _of(**_parts(proposals))
-        .filter(ends_at__gt=Now() - REGRESSION_HOLDS)
-        .order_by("policy_id", "agent_id", "capability", "-id")
-        .distinct("policy_id", "agent_id", "capability")
-    )
-    return {
-        (one.policy_id, one.agent_id, one.capability): one
-        for one in latest
-        if one.failure_state == FailureState.ROUTING_KPI_REGRESSION
-    }
 
 
 @compiled
 def _open_of(
     policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[str]
 ) -> QuerySet[Adjustment]:
+    """Those that have not run out."""
     return _of(policies, agents, capabilities).open().filter(ends_at__gt=Now())
+
+
+@compiled
+def _latest_of(
+    policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[str]
+) -> QuerySet[Adjustment]:
+    """The latest of each key, where it lasted until lately."""
+    lately = _of(policies, agents, capabilities).filter(ends_at__gt=Now() - REGRESSION_HOLDS)
+    key = ("policy_id", "agent_id", "capability")
+    return lately.order_by(*key, "-id").distinct(*key)
 
 
 def _of(policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[str]) -> Adjustments:
@@ -253,9 +259,9 @@ def _of(policies: Sequence[str], agents: Sequence[str], capabilities: Sequence[s
     )
 
 
-def _parts(proposals: Iterable[Proposal]) -> dict[str, list[str]]:
+def _parts(proposals: Iterable[Proposal | None]) -> dict[str, list[str]]:
     """The distinct parts of the keys of proposals, by the names that ``_of`` has for them."""
-    keys = [proposal.key for proposal in proposals]
+    keys = [proposal.key for proposal in proposals if proposal]
     names = ("policies", "agents", "capabilities")
     return {name: list({key[place] for key in keys}) for place, name in enumerate(names)}
 

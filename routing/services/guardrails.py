@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from governance import checkpoints, ledger
 from governance.actors import LOOP
+from governance.database.compiled import Question, compiled
 from governance.database.tenancy import required_tenant
 from governance.loop.verbs import resume
 from governance.models import Checkpoint
@@ -60,36 +62,59 @@ _COUNTED = ("agent_id", "capability", "type", "magnitude", "started_at", "ends_a
 
 
 @dataclass(slots=True)
-class Limits:
-    """What the governor judges by, read once and kept up with what this transaction adds."""
+class _Hour:
+    """The last hour of the tenant in scope: when which weight was adjusted, and every move of one."""
 
-    now: datetime
     made: list[tuple[_Weight, datetime]] = field(default_factory=list)
     changes: list[tuple[_Weight, Change]] = field(default_factory=list)
-    freezes: list[Freeze] = field(default_factory=list)
 
     @classmethod
-    def load(cls) -> Self:
-        """The last hour of the tenant in scope, and the freezes that still hold."""
-        now = timezone.now()
-        limits = cls(now, freezes=list(Freeze.objects.filter(until__gt=now)))
+    def read(cls, now: datetime) -> Self:
+        hour = cls()
         lately = Q(started_at__gt=now - WINDOW) | Q(ends_at__gt=now - WINDOW, state__in=WITHDRAWN)
         made = Adjustment.objects.filter(lately, started_at__gt=now - DECAY)
         rows = made.order_by().values_list(*_COUNTED)
         for agent_id, capability, type, magnitude, started_at, ends_at, state in rows:
             weight = _Weight(agent_id, capability, _escalates(type))
-            limits._add(weight, magnitude, started_at)
+            hour.add(weight, magnitude, started_at)
             if state in WITHDRAWN:
-                limits.changes.append((weight, Change(ends_at, -magnitude)))
-        return limits
+                hour.changes.append((weight, Change(ends_at, -magnitude)))
+        return hour
+
+    def add(self, weight: _Weight, magnitude: float, at: datetime) -> None:
+        self.made.append((weight, at))
+        self.changes.append((weight, Change(at, magnitude)))
+
+
+@dataclass(slots=True)
+class Limits:
+    """What the governor judges by, read once and kept up with what this transaction adds.
+
+    The hour is read when no freeze says no before: a tenant is frozen when it had a busy one.
+    """
+
+    now: datetime
+    freezes: list[Freeze]
+    _hour: _Hour | None = None
+
+    @classmethod
+    def load(cls) -> Self:
+        """The freezes of the tenant in scope that still hold; the hour comes later."""
+        return cls.asking().answer()
+
+    @classmethod
+    def asking(cls) -> Question[Self]:
+        """The same, for who asks more than this on one trip."""
+        return _freezes.ready().then(lambda freezes: cls(timezone.now(), freezes))
 
     def verdict(self, proposal: Proposal) -> Verdict:
         """Whether the governor lets this adjustment be made now."""
         return self._verdict(_weight_of(proposal), proposal.magnitude)
 
     def note(self, proposal: Proposal) -> None:
-        """Count an adjustment that is made now."""
-        self._add(_weight_of(proposal), proposal.magnitude, self.now)
+        """Count an adjustment that was written now."""
+        if self._hour is not None:  # else it is read with the others
+            self._hour.add(_weight_of(proposal), proposal.magnitude, self.now)
 
     def freeze(self, verdict: Verdict, proposal: Proposal) -> None:
         """Write the freeze that a verdict asks for."""
@@ -117,22 +142,29 @@ class Limits:
         weight = _Weight(shown["agent_id"], shown["capability"], _escalates(shown["type"]))
         if not self._verdict(weight, shown["magnitude"]).is_allowed:
             return False
-        self._add(weight, shown["magnitude"], self.now)
+        self._read().add(weight, shown["magnitude"], self.now)
         return True
 
     def _verdict(self, weight: _Weight, delta: float) -> Verdict:
-        history = History(
-            agent=[at for one, at in self.made if one.agent_id == weight.agent_id],
-            tenant=[at for _, at in self.made],
-            weight=[change for one, change in self.changes if one == weight],
+        frozen = History(
             tenant_frozen_until=self._frozen_until(None, ""),
             weight_frozen_until=self._frozen_until(weight.agent_id, weight.capability),
         )
+        verdict = governor(delta, frozen, self.now)
+        if not verdict.is_allowed:
+            return verdict
+        hour = self._read()
+        history = replace(
+            frozen,
+            agent=[at for one, at in hour.made if one.agent_id == weight.agent_id],
+            tenant=[at for _, at in hour.made],
+            weight=[change for one, change in hour.changes if one == weight],
+        )
         return governor(delta, history, self.now)
 
-    def _add(self, weight: _Weight, magnitude: float, at: datetime) -> None:
-        self.made.append((weight, at))
-        self.changes.append((weight, Change(at, magnitude)))
+    def _read(self) -> _Hour:
+        self._hour = self._hour or _Hour.read(self.now)
+        return self._hour
 
     def _frozen_until(self, agent_id: str | None, capability: str) -> datetime | None:
         found = (f for f in self.freezes if (f.agent_id, f.capability) == (agent_id, capability))
@@ -149,16 +181,8 @@ class Questions:
     known: dict[str, Checkpoint]
 
     @classmethod
-    def load(cls, ids: Iterable[str]) -> Self:
-        """Those of these ids, and all that are pending."""
-        of_type = Checkpoint.objects.filter(type=OVERRIDE)
-        pending = Q(state=Checkpoint.State.PENDING)
-        locked = of_type.filter(Q(id__in=list(ids)) | pending & Q(blocking=True))
-        # Whoever decides one that holds no loop opens the adjustment, holding the question: see one_at_a_time.
-        loose = of_type.filter(pending, blocking=False)
-        return cls(
-            {one.id: one for one in [*locked.select_for_update(of=("self",)), *loose]},
-        )
+    def of(cls, found: Iterable[Checkpoint]) -> Self:
+        return cls({one.id: one for one in found})
 
     def answer(self, question_id: str, proposal: Proposal) -> Checkpoint | None:
         """The question that was asked about this proposal; None when it was about another, or is void."""
@@ -211,12 +235,34 @@ class Questions:
                 question.state = Checkpoint.State.VOID
 
 
+@compiled
+def that_may_wait(ids: Sequence[str]) -> QuerySet[Checkpoint]:
+    """The questions of these ids, and the pending ones that hold a loop, locked."""
+    of_these = _overrides().filter(Q(id__any=ids) | _PENDING & Q(blocking=True))
+    return of_these.select_for_update(of=("self",))
+
+
+@compiled
+def that_hold_nothing() -> QuerySet[Checkpoint]:
+    """The other pending ones. Whoever decides one opens the adjustment, holding the question: see one_at_a_time."""
+    return _overrides().filter(_PENDING, blocking=False)
+
+
+_PENDING = Q(state=Checkpoint.State.PENDING)
+
+
+def _overrides() -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(type=OVERRIDE).order_by("id")
+
+
+@compiled
+def _freezes() -> QuerySet[Freeze]:
+    return Freeze.objects.filter(until__gt=Now()).order_by()
+
+
 def ask_again() -> int:
     """Let loops go on that the governor held back and would let pass now; how many questions that settles."""
-    pending = Checkpoint.objects.filter(
-        type=OVERRIDE, state=Checkpoint.State.PENDING, blocking=True
-    ).order_by("id")
-    questions = list(pending)
+    questions = list(_overrides().filter(_PENDING, blocking=True))
     if not questions:
         return 0
     limits = Limits.load()

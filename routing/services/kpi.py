@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
-from django.utils import timezone
+from django.db.models.functions import Coalesce, Now
 
 from governance.actors import CLOCK
+from governance.database.compiled import compiled
 from governance.models import FailureState
 from governance.states import IllegalMove, Stale
 from policies.models import Outcome
@@ -22,16 +22,23 @@ from .ending import roll_back
 BASELINE_DAYS = timedelta(days=30)
 
 
-def success_rate(agent_id: str, capability: str, since: datetime) -> float | None:
-    """The share of an agent's calls of a tool that succeeded, 0 to 1; None on fewer than 20 real outcomes."""
-    counted = _outcomes().filter(agent_id=agent_id, tool=capability, created_at__gte=since)
-    found = counted.aggregate(all=Count("pk"), good=Count("pk", filter=Q(ok=True)))
-    return found["good"] / found["all"] if found["all"] >= KPI_MIN_OUTCOMES else None
-
-
 def baseline(agent_id: str, capability: str) -> float | None:
-    """The success rate of the last 30 days, which an adjustment must not make worse."""
-    return success_rate(agent_id, capability, timezone.now() - BASELINE_DAYS)
+    """The success rate of the last 30 days, 0 to 1, which an adjustment must not make worse; None on fewer than 20 real outcomes."""
+    for every, good in _lately(agent_id, capability):
+        return good / every if every >= KPI_MIN_OUTCOMES else None
+    return None
+
+
+@compiled
+def _lately(agent_id: str, capability: str) -> QuerySet[Outcome, tuple[int, int]]:
+    """None, or how many there were and how many of them went well."""
+    outcomes = _outcomes().filter(
+        agent_id=agent_id, tool=capability, created_at__gte=Now() - BASELINE_DAYS
+    )
+    counted = outcomes.values("agent_id").annotate(
+        every=Count("pk"), good=Count("pk", filter=Q(ok=True))
+    )
+    return counted.values_list("every", "good")
 
 
 def check_kpis() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -20,7 +19,7 @@ from policies.services import calls, evidence, guard, ruleset
 from policies.services.calls import Stored
 from policies.services.rates import of_tenant
 from routing.rules import KPI_MIN_OUTCOMES
-from routing.services.kpi import success_rate
+from routing.services import kpi
 
 from .. import factories
 from ..policies.guarding import ARGUMENTS, ask, pattern, policy
@@ -228,5 +227,5 @@ def test_what_a_bypass_let_through_is_not_what_routing_is_judged_by(
         decision = Decision.objects.get(pk=ask().decision_id)
         guard.report_outcome(decision, ok=True, actor=factories.SCOUT)
     scout = factories.agent("scout")
-    rate = success_rate(scout.id, "sql_query", timezone.now() - timedelta(hours=1))
+    rate = kpi.baseline(scout.id, "sql_query")
     assert rate == (None if is_bypassed else 1.0)
