@@ -144,12 +144,11 @@ class Player:
                 raise Stuck(f"A loop has not settled within {PATIENCE_SECONDS:.0f} s.")
 
     def _work(self) -> bool:
-        """Run what is ready; whether anything was, or will be in a moment."""
-        landed = run_ready()
+        """Run what is ready, or wait for what will be in a moment; whether there was anything of either."""
         due = queue.due_in()
-        if not landed and due:
+        if due is not None and not run_ready():
             time.sleep(min(due, 0.1))
-        return bool(landed) or due is not None
+        return due is not None
 
     def _decide(self) -> bool:
         """Approve everything that waits; whether anything did."""

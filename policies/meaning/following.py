@@ -32,12 +32,23 @@ Case: TypeAlias = Mapping[Node, Node]
 
 def is_covered(known: Conjunction, outer: tuple[Conjunction, ...]) -> bool:
     """Whether in every case of `known` all terms of some alternative hold."""
-    # What both say follows of itself: the policies of a tool say half of their terms alike.
-    more = [wanted - known for wanted in outer]
+    asked = [_telling_first(wanted) for wanted in outer]
     return all(
-        any(all(_follows(known, case, term) for term in wanted) for wanted in more)
+        any(all(_follows(known, case, term) for term in wanted) for wanted in asked)
         for case in _standing_cases(known)
     )
+
+
+@lru_cache(maxsize=4_096)
+def _telling_first(wanted: Conjunction) -> tuple[Term, ...]:
+    """Its terms, those first that tell the policies of a tool apart and are soon looked at: its run, then a word of its."""
+
+    def place(term: Term) -> tuple[int, str]:
+        asked = term.question
+        is_name = asked.word == "in" and isinstance(asked.subject, Name)
+        return (0 if is_name else 1 if asked.word == "matches" else 2), term.spelling
+
+    return tuple(sorted(wanted, key=place))
 
 
 def is_contradiction(terms: Conjunction) -> bool:
@@ -66,6 +77,8 @@ def _follows(known: Conjunction, case: Case, wanted: Term) -> bool:
 
 def _holds_in(case: Case, wanted: Term) -> bool:
     """Whether a term holds because of the values of a case alone."""
+    if wanted.parts.isdisjoint(case):
+        return False
     question = wanted.question
     if question.word == "in" and question.subject in case:
         return (plain(case[question.subject]) in question.values) is wanted.is_true

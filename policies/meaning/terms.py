@@ -21,6 +21,7 @@ from policies.meaning.tree import (
     Macro,
     Name,
     Node,
+    every,
     is_constant,
     text,
 )
@@ -69,6 +70,11 @@ class Term:
     @cached_property
     def question(self) -> Question:
         return _question(self.node)
+
+    @cached_property
+    def parts(self) -> frozenset[Node]:
+        """Everything that is said in it."""
+        return frozenset(every(self.node))
 
     @cached_property
     def evaluates(self) -> frozenset[Node]:
@@ -147,7 +153,7 @@ def implies_by_rule(known: Term, wanted: Term) -> bool:
         return wanted.is_true and Field(asked.subject.of, asked.subject.name) in known.evaluates  # type: ignore[union-attr]
     if asked.word == "in" and _shows_type(known, wanted):
         return True
-    if given.subject != asked.subject:
+    if not given.word or not asked.word or given.subject != asked.subject:
         return False
     if given.word == asked.word == "in":
         if known.is_true and wanted.is_true:
