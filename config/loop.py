@@ -45,8 +45,7 @@ BRIDGES = (
 
 def policy_decided(checkpoint: Checkpoint, actor: Actor) -> None:
     """A policy that is in force again has its weights back."""
-    policies.services.life.decided(checkpoint, actor)
-    policy = Policy.objects.get(pk=checkpoint.subject)
+    policy = policies.services.life.decided(checkpoint, actor)
     if policy.state == Policy.State.ACTIVE:
         routing.services.readjust(policy, actor=actor)
 

@@ -39,8 +39,18 @@ class Stale(Conflict):
         )
 
 
-def move(record: Any, state: str, *, actor: Actor, reason: str = "", **changes: Any) -> None:
+def move(
+    record: Any,
+    state: str,
+    *,
+    actor: Actor,
+    reason: str = "",
+    keeps_reason: bool = False,
+    **changes: Any,
+) -> None:
     """Move a record to a state, with the other fields that change with it, and write the ledger.
+
+    A record that ``keeps_reason`` has a field of that name, which says the last one.
 
     A filtered update: zero rows means that somebody was first and raises Stale. IllegalMove when the record's
     MOVES do not allow it. Must run inside a transaction; the record in hand is updated too.
@@ -48,7 +58,7 @@ def move(record: Any, state: str, *, actor: Actor, reason: str = "", **changes: 
     before = record.state
     if state not in record.MOVES.get(before, frozenset()):
         raise IllegalMove(record, state)
-    fields = {"state": state, **changes}
+    fields = {"state": state, **changes, **({"reason": reason} if keeps_reason else {})}
     if any(field.name == "state_since" for field in record._meta.fields):
         fields["state_since"] = Now()
     updated = type(record).objects.filter(pk=record.pk, state=before).update(**fields)

@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.database.inserts import insert
 from governance.ids import new_id
 from governance.redaction import text
@@ -212,8 +214,17 @@ def families_of(patterns: Collection[str]) -> dict[str, list[str]]:
     """For each of these patterns, by id, all that are the same kind of failure; asks nothing for none."""
     if not patterns:
         return {}
-    root_of = dict(
-        Pattern.objects.filter(id__any=list(patterns)).values_list("id", Coalesce("root_id", "id"))
-    )
-    roots = {each.id: each for each in Pattern.objects.filter(id__any=list(root_of.values()))}
+    root_of = dict(_roots_of(list(patterns)))
+    roots = {each.id: each for each in _patterns(list(root_of.values()))}
     return {name: roots[root].family for name, root in root_of.items()}
+
+
+@compiled
+def _roots_of(patterns: Sequence[str]) -> QuerySet[Pattern, tuple[str, str]]:
+    of_these = Pattern.objects.filter(id__any=patterns).order_by()
+    return of_these.values_list("id", Coalesce("root_id", "id"))
+
+
+@compiled
+def _patterns(ids: Sequence[str]) -> QuerySet[Pattern]:
+    return Pattern.objects.filter(id__any=ids).order_by()

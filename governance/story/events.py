@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import redaction
 from ..actors import Actor
+from ..database.inserts import insert
+from ..database.tenancy import required_tenant
 from ..gestures import current_gesture
 from ..models import LoopEvent
 from .live import publish_after_commit
@@ -21,9 +23,9 @@ def tell(
     stage: str = "",
     details: dict[str, Any] | None = None,
     simulated: bool = False,
-) -> LoopEvent:
+) -> None:
     """Write that something happened on a trace, in the transaction in which it happens; secrets in texts are masked."""
-    event = LoopEvent.objects.create(
+    event = LoopEvent(
         trace_id=trace_id,
         type=type,
         stage=stage,
@@ -34,5 +36,5 @@ def tell(
         details=redaction.texts(details or {}),
         simulated=simulated,
     )
-    publish_after_commit(event.tenant_id, [trace_id])
-    return event
+    insert([event])
+    publish_after_commit(required_tenant(), [trace_id])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F, QuerySet
 
 from governance import checkpoints, tenants
 from governance.actors import Actor
+from governance.database.compiled import compiled
 from governance.models import Checkpoint
 from policies.models import Policy, WouldBlock
 
@@ -53,10 +54,7 @@ def ask(policy: Policy, *, confirmations: int, requested_by: Actor) -> Checkpoin
 
 def in_shadow(policy: Policy) -> dict[str, Any]:
     """What the present version would have blocked so far, and what became of those calls."""
-    rows = WouldBlock.objects.filter(
-        policy=policy, version=policy.version, simulated=policy.simulated
-    )
-    counts = dict(rows.values_list("result").annotate(number=Count("id")).order_by())
+    counts = dict(_results(policy.id))
     return {
         "would_have_blocked": sum(counts.values()),
         "confirmed": counts.get(WouldBlock.Result.CONFIRMED, 0),
@@ -64,3 +62,12 @@ def in_shadow(policy: Policy) -> dict[str, Any]:
         "failed_in_another_way": counts.get(WouldBlock.Result.OTHER_FAILURE, 0),
         "not_known_yet": counts.get(WouldBlock.Result.OPEN, 0),
     }
+
+
+@compiled
+def _results(policy: str) -> QuerySet[WouldBlock, tuple[str, int]]:
+    """How many of each there are, of the present version."""
+    rows = WouldBlock.objects.filter(
+        policy_id=policy, version=F("policy__version"), simulated=F("policy__simulated")
+    )
+    return rows.order_by().values_list("result").annotate(number=Count("id"))

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
+from django.db.models import QuerySet
+
 from catalog import services as catalog
+from catalog.models import PatternMatch
+from governance.database.compiled import compiled
 from incidents.models import Incident
 from policies.conditions import Answer, Condition, ConditionError, activation, compile_condition
 from policies.models import Decision, Policy
@@ -98,9 +102,13 @@ def see(wanted: Mapping[str, Incident | None]) -> dict[str, Seen]:
         for one in incidents.values()
         if one.source == GUARD_SOURCE and one.source_key
     }
-    decisions = Decision.objects.in_bulk(keys) if keys else {}
-    decided = {keys[decision.id]: decision for decision in decisions.values()}
+    decided = {keys[decision.id]: decision for decision in (_decided(list(keys)) if keys else ())}
     return {each: Seen(incident, decided.get(each)) for each, incident in incidents.items()}
+
+
+@compiled
+def _decided(ids: Sequence[str]) -> QuerySet[Decision]:
+    return Decision.objects.filter(id__any=ids).order_by()
 
 
 class Acted(NamedTuple):
@@ -247,22 +255,23 @@ class Stored:
 
 
 def _failures(pattern_id: str, tool: str) -> list[Call]:
-    matches = catalog.standing_of([pattern_id]).filter(
+    return [
+        Call(tool, arguments, run_id or "", error=message, run=run or "", agent=agent)
+        for arguments, run_id, message, run, agent in _failed(catalog.family_of([pattern_id]), tool)
+    ]
+
+
+@compiled
+def _failed(patterns: Sequence[str], tool: str) -> QuerySet[PatternMatch, tuple[Any, ...]]:
+    matches = PatternMatch.objects.standing().filter(
+        pattern__any=patterns,
         incident__tool=tool,
         incident__arguments__isnull=False,
         incident__simulated=False,
-    )[:FAILURES_LIMIT]
-    rows = matches.values_list(
-        "incident__arguments",
-        "incident__run_id",
-        "incident__message",
-        "incident__run__name",
-        "incident__agent__name",
     )
-    return [
-        Call(tool, arguments, run_id or "", error=message, run=run or "", agent=agent)
-        for arguments, run_id, message, run, agent in rows
-    ]
+    called = ("arguments", "run_id", "message", "run__name", "agent__name")
+    latest = matches.order_by("-id")[:FAILURES_LIMIT]
+    return latest.values_list(*(f"incident__{each}" for each in called))
 
 
 def backtest(condition: Condition, tool: str) -> Backtest:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from governance.actors import GUARD, LOOP, Actor
+from governance.database.compiled import compiled
 from governance.database.inserts import insert
 from policies import rules
 from policies.models import Decision, Evidence, Policy, WouldBlock
@@ -122,22 +123,23 @@ def measure(locked: Iterable[Policy]) -> None:
     by_id = {policy.id: policy for policy in locked}
     if not by_id:
         return
-    known = (
-        WouldBlock.objects.filter(
-            policy_id__in=by_id, version=F("policy__version"), simulated=F("policy__simulated")
-        )
-        .exclude(result=Result.OPEN)
-        .values("policy_id")
-        .annotate(known=Count("id"), failed=Count("id", filter=~Q(result=Result.FALSE_REJECTION)))
-        .order_by()
-    )
-    for row in known:
-        policy = by_id[row["policy_id"]]
+    for policy_id, known, failed in _known_of(list(by_id)):
+        policy = by_id[policy_id]
         started = policy.recovery.confidence if policy.recovery else APPROVED_AT_LEAST
-        confidence = rules.policy_confidence(started, row["known"], row["failed"])
+        confidence = rules.policy_confidence(started, known, failed)
         if confidence != policy.confidence:
             policy.confidence = confidence
             policy.save(update_fields=["confidence"])
+
+
+@compiled
+def _known_of(policies: Sequence[str]) -> QuerySet[WouldBlock, tuple[str, int, int]]:
+    """For each policy how many outcomes of what its version would have blocked are known, and how many of them failed."""
+    known = WouldBlock.objects.filter(
+        policy_id__any=policies, version=F("policy__version"), simulated=F("policy__simulated")
+    ).exclude(result=Result.OPEN)
+    failed = Count("id", filter=~Q(result=Result.FALSE_REJECTION))
+    return known.order_by().values_list("policy_id").annotate(known=Count("id"), failed=failed)
 
 
 def withdraw(incident_id: str, *, actor: Actor, reason: str) -> None:

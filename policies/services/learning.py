@@ -7,7 +7,7 @@ queries whatever their number. For the others a policy is drafted, or one in sha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -116,7 +116,7 @@ def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
 
 
 def _learn(
-    left: Iterable[Case],
+    left: Collection[Case],
     seen: Mapping[str, Seen],
     watching: set[str],
     asked: set[str],
@@ -126,9 +126,7 @@ def _learn(
 
     ``asked`` are policies that let all of what is left pass and that nothing is to be learned about.
     """
-    recoveries = Recovery.objects.select_related("pattern").in_bulk(
-        {case.recovery_id for case in left}
-    )
+    recoveries = {one.id: one for one in _recoveries([case.recovery_id for case in left])}
     wanting = []
     for case in left:
         reason = _reason_against(seen[case.incident_id], recoveries.get(case.recovery_id))
@@ -140,14 +138,7 @@ def _learn(
     if patterns:
         drafting.hold_patterns(patterns)
     # All at once and by id: two workers that each need several would otherwise wait for each other.
-    held = list(
-        Policy.objects.live()
-        .filter(Q(id__in=watching) | Q(pattern_id__in=patterns))
-        .exclude(id__any=list(asked))
-        .select_related("recovery")
-        .select_for_update(of=("self",), no_key=True)
-        .order_by("id")
-    )
+    held = _held(list(watching), list(patterns), list(asked))
     stored = Stored()
     for case in wanting:
         recovery = recoveries[case.recovery_id]
@@ -159,6 +150,21 @@ def _learn(
     for tool in {seen[case.incident_id].incident.tool for case in wanting}:
         held += drafting.reconsider(tool, stored)
     _weigh(held, lessons)
+
+
+@compiled
+def _recoveries(ids: Sequence[str]) -> QuerySet[Recovery]:
+    return Recovery.objects.select_related("pattern").filter(id__any=ids).order_by()
+
+
+@compiled
+def _held(
+    watching: Sequence[str], patterns: Sequence[str], asked: Sequence[str]
+) -> QuerySet[Policy]:
+    """Those that watch, and the other live ones of these patterns without those that were asked: locked."""
+    wanted = Q(id__any=watching) | Q(pattern_id__any=patterns)
+    found = Policy.objects.live().filter(wanted).exclude(id__any=asked).order_by("id")
+    return found.select_related("recovery").select_for_update(of=("self",), no_key=True)
 
 
 def _draft(

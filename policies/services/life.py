@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from governance import checkpoints, ledger, tenants
 from governance.actors import LOOP, Actor
+from governance.database.compiled import compiled
+from governance.database.inserts import insert
 from governance.loop.verbs import resume
 from governance.models import Checkpoint, FailureState
 from governance.refusals import Conflict, Forbidden, Invalid
@@ -99,7 +102,6 @@ def draft_learned(policy: Policy, wording: Wording, *, incident_id: str, reason:
     return policy
 
 
-@transaction.atomic
 def submit(policy: Policy, *, actor: Actor, reason: str = "Submitted.") -> None:
     """Let a draft watch: every decision records what it would have said. Raises IllegalMove or Stale."""
     if policy.state != Policy.State.DRAFT:
@@ -154,7 +156,6 @@ def _may_ask(policy: Policy, needed: int) -> bool:
     return checkpoints.blocks(ASKED) or rules.is_witnessed(len(witnesses_of(policy)), needed)
 
 
-@transaction.atomic
 def request_activation(policy: Policy, *, actor: Actor) -> None:
     """From shadow to pending, and ask a person; the policy is active at once only where nobody must be asked."""
     count = confirmations(policy)
@@ -230,14 +231,21 @@ def reject(policy: Policy, *, actor: Actor, reason: str) -> None:
 
 def rejection(pattern_id: str, condition: str) -> str | None:
     """Why a policy of this pattern with these very words was rejected; None when none was."""
+    for reason in _rejections(pattern_id, condition):
+        return reason.removeprefix(REJECTED)
+    return None
+
+
+@compiled
+def _rejections(pattern: str, condition: str) -> QuerySet[Policy, str]:
+    """None, or the latest."""
     rejected = Policy.objects.filter(
-        pattern_id=pattern_id,
-        state=Policy.State.RETIRED,
+        pattern_id=pattern,
         condition=condition,
+        state=Policy.State.RETIRED,
         reason__startswith=REJECTED,
     )
-    found = rejected.values_list("reason", flat=True).first()
-    return found.removeprefix(REJECTED) if found else None
+    return rejected.order_by("-id").values_list("reason", flat=True)[:1]
 
 
 @transaction.atomic
@@ -274,7 +282,7 @@ def reword(policy: Policy, wording: Wording, *, actor: Actor, reason: str) -> No
     if policy.recovery is not None:
         policy.confidence = policy.recovery.confidence
     policy.save(update_fields=["version", "condition", "explanation", "backtest", "confidence"])
-    _keep_version(policy, reason)
+    insert([_version(policy, reason)])
     ledger.append(
         "policy.reworded",
         policy.id,
@@ -291,12 +299,11 @@ def wording_of(policy: Policy) -> Wording:
     return Wording(policy.condition, policy.explanation, policy.backtest)
 
 
-def decided(checkpoint: Checkpoint, actor: Actor) -> None:
-    """What the decision of an approve_policy checkpoint does, in the deciding transaction."""
-    policy = Policy.objects.get(pk=checkpoint.subject)
-    lock(policy)
+def decided(checkpoint: Checkpoint, actor: Actor) -> Policy:
+    """What the decision of an approve_policy checkpoint does, in the deciding transaction; the policy as it then is."""
+    [policy] = _held(checkpoint.subject)
     if checkpoint.shown["version"] != policy.version:
-        return
+        return policy
     match checkpoint.state, policy.state:
         case Checkpoint.State.APPROVED, Policy.State.PENDING:
             _enforce(policy, actor, checkpoint.reason)
@@ -309,6 +316,12 @@ def decided(checkpoint: Checkpoint, actor: Actor) -> None:
             _change(policy, Policy.State.SHADOW, actor, checkpoint.reason)
             reword(policy, wording_of(policy), actor=actor, reason=checkpoint.reason)
             resume(policy.id)
+    return policy
+
+
+@compiled
+def _held(id: str) -> QuerySet[Policy]:
+    return Policy.objects.filter(id=id).order_by().select_for_update(of=("self",), no_key=True)
 
 
 def lock(*policies: Policy) -> None:
@@ -333,7 +346,6 @@ def author_of(policy: Policy) -> str:
     return origin.values_list("actor", flat=True).last() or ""
 
 
-@transaction.atomic
 def _draft(
     policy: Policy, wording: Wording, *, actor: Actor, origin: str | None, reason: str
 ) -> Policy:
@@ -341,8 +353,7 @@ def _draft(
     policy.explanation = wording.explanation
     policy.backtest = wording.backtest
     policy.save(force_insert=True)
-    _keep_version(policy, reason)
-    Evidence.objects.create(
+    founded_on = Evidence(
         policy=policy,
         version=policy.version,
         kind=Evidence.Kind.ORIGIN,
@@ -350,6 +361,7 @@ def _draft(
         actor=str(actor),
         note=reason,
     )
+    insert([_version(policy, reason), founded_on])
     ledger.append(
         "policy.draft",
         policy.id,
@@ -362,8 +374,8 @@ def _draft(
     return policy
 
 
-def _keep_version(policy: Policy, reason: str) -> None:
-    PolicyVersion.objects.create(
+def _version(policy: Policy, reason: str) -> PolicyVersion:
+    return PolicyVersion(
         policy=policy,
         number=policy.version,
         condition=policy.condition,
@@ -374,9 +386,7 @@ def _keep_version(policy: Policy, reason: str) -> None:
 
 
 def _change(policy: Policy, state: str, actor: Actor, reason: str) -> None:
-    move(policy, state, actor=actor, reason=reason)
-    policy.reason = reason
-    policy.save(update_fields=["reason"])
+    move(policy, state, actor=actor, reason=reason, keeps_reason=True)
 
 
 def _enforce(policy: Policy, actor: Actor, reason: str) -> None:

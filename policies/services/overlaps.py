@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from governance.database.compiled import ask, compiled
 from policies.as_code.linting import Clash, Said, clash, clashes
 from policies.conditions import ConditionError
 from policies.meaning import same
@@ -40,14 +41,29 @@ def of(policy: Policy) -> list[str]:
 
 def saying(condition: str, tool: str) -> Policy | None:
     """The oldest live policy about all calls of a tool that says this, in whatever words; None where none does."""
-    live = Policy.objects.live().filter(tool=tool, scope_type=Policy.Scope.TENANT).order_by("id")
-    if (found := live.filter(condition=condition).first()) is not None:
-        return found
+    found: list[Policy]
+    found, others = ask(_saying.ready(condition, tool), _compared_with.ready(tool))
+    if found:
+        return found[0]
     [wanted] = _said([_compared(Policy(condition=condition, tool=tool))])
-    for said in _said(live.values_list(*_COMPARED_BY)[:COMPARED]):
+    for said in _said(others):
         if same(wanted.meaning, said.meaning):
-            return live.get(pk=said.where)
+            return _about_all_calls_of(tool).get(pk=said.where)
     return None
+
+
+def _about_all_calls_of(tool: str) -> QuerySet[Policy]:
+    return Policy.objects.live().filter(tool=tool, scope_type=Policy.Scope.TENANT).order_by("id")
+
+
+@compiled
+def _saying(condition: str, tool: str) -> QuerySet[Policy]:
+    return _about_all_calls_of(tool).filter(condition=condition)[:1]
+
+
+@compiled
+def _compared_with(tool: str) -> QuerySet[Policy, tuple[Any, ...]]:
+    return _about_all_calls_of(tool).values_list(*_COMPARED_BY)[:COMPARED]
 
 
 _COMPARED_BY = ("name", "id", "condition", "action", "tool", "scope_type", "scope_id")

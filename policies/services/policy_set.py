@@ -6,7 +6,7 @@ Every change raises the revision, marks what changed with it, and keeps the set 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from governance.database.compiled import Question, compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
+from governance.database.trips import one_trip
 from policies.conditions import ConditionError, compile_condition
 from policies.models import Policy, PolicySet, PolicySetNode, PolicySnapshot
 from policies.rules import snapshots
@@ -85,7 +86,7 @@ def bump(changed: Iterable[Policy]) -> None:
     after locking whatever policies the transaction changes, or two of them could wait for each other.
     """
     number, root = _raise()
-    policies = list(Policy.objects.filter(pk__in=[policy.pk for policy in changed]))
+    policies = _as_they_are([policy.pk for policy in changed])
     tree = snapshots.Tree(_text_of, root)
     texts: dict[str, str] = {}
     if not root:
@@ -95,13 +96,14 @@ def bump(changed: Iterable[Policy]) -> None:
         )
     for policy in policies:
         tree.put(policy.pk, _leaf(policy, texts) if policy.state in Policy.LIVE else None)
-        Policy.objects.filter(pk=policy.pk).update(changed_in=number, head=head_of(policy))
     texts |= tree.fresh()
-    insert(
-        (PolicySetNode(hash=name, text=text) for name, text in texts.items()), ignore_conflicts=True
-    )
-    PolicySet.objects.update(root=tree.root)
-    insert([PolicySnapshot(revision=number, hash=tree.root)])
+    nodes = [PolicySetNode(hash=name, text=text) for name, text in texts.items()]
+    with one_trip():
+        for policy in policies:
+            Policy.objects.filter(pk=policy.pk).update(changed_in=number, head=head_of(policy))
+        insert(nodes, ignore_conflicts=True)
+        PolicySet.objects.update(root=tree.root)
+        insert([PolicySnapshot(revision=number, hash=tree.root)])
 
 
 def head_of(policy: Policy) -> dict[str, list[str]]:
@@ -150,6 +152,11 @@ def _raised() -> tuple[int, str] | None:
         )
         found: tuple[int, str] | None = cursor.fetchone()
         return found
+
+
+@compiled
+def _as_they_are(ids: Sequence[str]) -> QuerySet[Policy]:
+    return Policy.objects.filter(id__any=ids).order_by()
 
 
 @compiled

@@ -9,6 +9,8 @@ from governance.refusals import Invalid
 from policies import rules
 from policies.models import Policy, PolicyVersion
 
+FIRST = 1
+
 
 def compare(policy: Policy, before: int, after: int) -> dict[str, Any]:
     """How one version of a policy differs from another. Raises Invalid, naming the field, for a version it never had."""
@@ -43,9 +45,9 @@ def last_approved(policy: Policy) -> int | None:
 
 def since_approval(policy: Policy) -> dict[str, Any]:
     """What changed since a person last approved it, else since the version before; empty for a first version."""
-    former = last_approved(policy) or policy.version - 1
-    if former < 1:
+    if policy.version == FIRST:
         return {}
+    former = last_approved(policy) or policy.version - 1
     changed = compare(policy, former, policy.version)
     return {
         "since_version": former,

@@ -47,10 +47,10 @@ def roll_back(
         Adjustment.State.ROLLED_BACK,
         actor=actor,
         reason=reason,
+        keeps_reason=True,
         ends_at=Now(),
         failure_state=failure_state,
     )
-    _keep_reason(adjustment, reason)
     _tell(
         adjustment,
         "adjustment_rolled_back",
@@ -84,8 +84,14 @@ def revert_adjustments(incident_id: str, *, actor: Actor, reason: str) -> int:
     for adjustment in supported:
         if _has_other_support(adjustment, incident_id):
             continue
-        move(adjustment, Adjustment.State.REVERTED, actor=actor, reason=reason, ends_at=Now())
-        _keep_reason(adjustment, reason)
+        move(
+            adjustment,
+            Adjustment.State.REVERTED,
+            actor=actor,
+            reason=reason,
+            keeps_reason=True,
+            ends_at=Now(),
+        )
         reverted += 1
     return reverted
 
@@ -96,11 +102,6 @@ def _has_other_support(adjustment: Adjustment, incident_id: str) -> bool:
     )
     others = adjustment.evidence.exclude(incident_id=incident_id)
     return others.filter(Exists(standing)).exists()
-
-
-def _keep_reason(adjustment: Adjustment, reason: str) -> None:
-    Adjustment.objects.filter(pk=adjustment.pk).update(reason=reason)
-    adjustment.reason = reason
 
 
 def _name(adjustment: Adjustment) -> str:

@@ -44,7 +44,8 @@ def test_a_number_that_appears_late_is_not_missed(member: Membership):
     read(seen, member)
     early = LoopEvent.objects.order_by("seq").first().seq - 1  # type: ignore[union-attr]
     seen.floor = early - 1
-    late = tell(trace.id, "waiting", "came late", actor=LOOP)
+    tell(trace.id, "waiting", "came late", actor=LOOP)
+    late = trace.events.latest("seq")
     # As a transaction leaves it that took its number first and committed last.
     assert late.seq > early
     seen.after = late.seq + 10
