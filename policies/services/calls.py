@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -20,6 +20,7 @@ from policies.synthesis import Backtest, Call, Draft
 from policies.synthesis.drafting import BACKTEST_LIMIT
 
 from . import history, known
+from .acted import ACTED, Acted, answers
 
 GUARD_SOURCE = "guard"
 """The source of incidents that the guard opened; their source key is the decision's id."""
@@ -109,62 +110,6 @@ def see(wanted: Mapping[str, Incident | None]) -> dict[str, Seen]:
 @compiled
 def _decided(ids: Sequence[str]) -> QuerySet[Decision]:
     return Decision.objects.filter(id__any=ids).order_by()
-
-
-class Acted(NamedTuple):
-    """A decided action: as much of it as conditions can ask about. Thousands are read at once, and no more of each."""
-
-    id: str
-    kind: str
-    tool: str
-    arguments: Mapping[str, Any]
-    context: Mapping[str, Any]
-    step: int | None
-    agent: str
-    run: str
-
-    @classmethod
-    def of(cls, decision: Decision) -> Self:
-        """The same of a decision whose agent and run are read."""
-        return cls(
-            decision.id,
-            decision.kind,
-            decision.tool,
-            decision.arguments,
-            decision.context,
-            decision.step,
-            decision.agent.name,
-            decision.run.name,
-        )
-
-
-ACTED = tuple(
-    f"decision__{name}"
-    for name in (
-        *("id", "kind", "tool", "arguments", "context", "step"),
-        *("agent__name", "run__name"),
-    )
-)
-"""The columns of Acted, as outcomes lead to them."""
-
-
-def answers(condition: Condition, acted: Sequence[Acted]) -> list[Answer]:
-    """What a condition says of decided actions, each as the guard saw it."""
-    histories: dict[str, History] = {}
-    if condition.asks_of_history:
-        histories = history.before(each.id for each in acted)
-    return [condition.matches(_facts_of(each, histories.get(each.id))).answer for each in acted]
-
-
-def _facts_of(acted: Acted, before: History | None) -> Any:
-    return activation(
-        action={"kind": acted.kind, "tool": acted.tool},
-        arguments=acted.arguments,
-        context=acted.context,
-        agent={"id": acted.agent},
-        run={"id": acted.run, "step": acted.step},
-        history=before,
-    )
 
 
 def call_of(decision: Decision) -> Call:

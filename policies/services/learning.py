@@ -212,7 +212,9 @@ def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:
 
 @compiled
 def _live_of(pattern_ids: Sequence[str]) -> QuerySet[Policy]:
-    return Policy.objects.live().filter(pattern_id__any=pattern_ids).order_by("id")
+    # A pattern can have hundreds, and nearly all of them are only asked.
+    live = Policy.objects.live().filter(pattern_id__any=pattern_ids).order_by("id")
+    return live.defer("explanation", "backtest", "head", "reason")
 
 
 def _that_block(policies: Iterable[Policy], seen: Seen) -> list[Policy]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from policies.conditions import Answer, ConditionError, compile_condition
 from policies.models import Outcome, Policy
 
-from . import calls
+from . import acted
 
 WINDOW = timedelta(days=30)
 MOST_CALLS = 5_000
@@ -34,9 +34,9 @@ def blast_radius(policy: Policy) -> dict[str, Any]:
     is_complete = True
     for ok in (True, False):
         carried_out = _carried_out(policy, ok=ok)
-        answers = calls.answers(condition, carried_out)
+        said = acted.answers(condition, carried_out)
         touched = [
-            each for each, said in zip(carried_out, answers, strict=True) if said in counting
+            each for each, answer in zip(carried_out, said, strict=True) if answer in counting
         ]
         hits[ok] = len(touched)
         agents.update(each.agent for each in touched)
@@ -54,15 +54,15 @@ def blast_radius(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _carried_out(policy: Policy, *, ok: bool) -> list[calls.Acted]:
+def _carried_out(policy: Policy, *, ok: bool) -> list[acted.Acted]:
     """Newest first; found by the index over tool and result, so that the cost follows the tool's own calls."""
     found = Outcome.objects.filter(ok=ok, simulated=False, created_at__gte=timezone.now() - WINDOW)
     if policy.tool:
         found = found.filter(tool=policy.tool)
     if policy.scope_type == Policy.Scope.AGENT:
         found = found.filter(agent__name=policy.scope_id)
-    latest = found.order_by("-id").values_list(*calls.ACTED)[:MOST_CALLS]
-    return [calls.Acted(*row) for row in latest]
+    latest = found.order_by("-id").values_list("id", flat=True)[:MOST_CALLS]
+    return acted.carried_out(list(latest))
 
 
 def _sentence(calls: int, agents: int, looked_at: int, *, is_complete: bool) -> str:

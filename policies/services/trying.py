@@ -13,7 +13,8 @@ from policies.meaning import meaning, same, subsumes
 from policies.models import Decision, Outcome, Policy
 from policies.rules import ALLOW, Verdict, strictest
 
-from . import calls, filing
+from . import filing
+from .acted import Acted, answers
 from .ruling import DENIED
 
 STORED_LIMIT = 5_000
@@ -82,9 +83,9 @@ def _met(policy: FiledPolicy, decisions: Sequence[Decision]) -> list[Decision]:
         if policy.tool in ("", decision.tool) and policy.agent in ("", decision.agent.name)
     ]
     meets = {Answer.YES} if policy.failure_mode == "fail_open" else {Answer.YES, Answer.ERROR}
-    acted = [calls.Acted.of(decision) for decision in about]
-    answers = calls.answers(compile_condition(policy.condition), acted)
-    return [decision for decision, answer in zip(about, answers, strict=True) if answer in meets]
+    asked = [Acted.of(decision) for decision in about]
+    said = answers(compile_condition(policy.condition), asked)
+    return [decision for decision, answer in zip(about, said, strict=True) if answer in meets]
 
 
 # --- A file beside what is in force -------------------------------------------------------------

@@ -15,6 +15,7 @@ from policies.conditions import Answer, compile_condition
 from policies.models import Decision
 from policies.rules import FIRST, History, Tally, digest_of
 from policies.services import calls, guard, history, ruleset
+from policies.services.acted import Acted, answers
 from tests import factories
 from tests.factories import SCOUT
 
@@ -147,8 +148,8 @@ def test_a_backtest_asks_with_the_history_of_the_time(acme: Tenant) -> None:
     condition = compile_condition("history.same_call_successes >= 2")
     assert calls.backtest(condition, "search").false_rejections == 1
     stored = Decision.objects.select_related("agent", "run").order_by("id")
-    acted = [calls.Acted.of(decision) for decision in stored]
-    assert calls.answers(condition, acted) == [Answer.NO, Answer.NO, Answer.YES]
+    asked = [Acted.of(decision) for decision in stored]
+    assert answers(condition, asked) == [Answer.NO, Answer.NO, Answer.YES]
 
 
 @pytest.mark.django_db(transaction=True)
