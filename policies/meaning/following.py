@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -70,9 +70,25 @@ def _follows(known: Conjunction, case: Case, wanted: Term) -> bool:
     return (
         wanted in known
         or _holds_in(case, wanted)
-        or any(implies_by_rule(term, wanted) for term in known)
+        or any(implies_by_rule(term, wanted) for term in _that_may_imply(wanted, known))
         or _is_excluded(known, wanted)
     )
+
+
+def _that_may_imply(wanted: Term, known: Conjunction) -> Iterable[Term]:
+    """Those that are about the same; what has a part or a type is shown by terms about something else as well."""
+    asked = wanted.question
+    if asked.word == "has" or isinstance(asked.subject, Call):
+        return known
+    return _by_subject(known).get(asked.subject, ())
+
+
+@lru_cache(maxsize=4_096)
+def _by_subject(known: Conjunction) -> dict[Node, list[Term]]:
+    found: dict[Node, list[Term]] = {}
+    for term in known:
+        found.setdefault(term.question.subject, []).append(term)
+    return found
 
 
 def _holds_in(case: Case, wanted: Term) -> bool:
