@@ -12,7 +12,7 @@ from . import ledger, tenants
 from .actors import CLOCK, Actor
 from .loop.bridges import decisions
 from .loop.verbs import resume
-from .models import Checkpoint
+from .models import Checkpoint, Settings
 from .refusals import Conflict, Forbidden, Invalid
 from .rules import expires_after, priority_of
 from .story.events import tell
@@ -48,13 +48,12 @@ class ReasonMissing(Invalid):
 
 def is_asked(type: str) -> bool:
     """Whether the tenant wants people to be asked for this type of checkpoint."""
-    return type not in tenants.settings().checkpoints_off
+    return tenants.settings().ask(type)
 
 
 def blocks(type: str) -> bool:
     """Whether the loop waits for this type of checkpoint."""
-    settings = tenants.settings()
-    return type not in settings.checkpoints_off and type not in settings.checkpoints_advisory
+    return tenants.settings().wait_for(type)
 
 
 def open_all(
@@ -111,17 +110,18 @@ def question(
     requested_by: Actor,
     trace_id: str | None = None,
     confidence: float | None = None,
+    settings: Settings | None = None,
 ) -> Checkpoint:
     """A checkpoint not yet written. ``shown`` is exactly what the person will see; its digest binds the decision.
 
-    Numbers in ``shown`` must be JSON numbers within 53 bits, texts without lone surrogates.
+    The tenant's ``settings`` say whether the loop waits for it; they are read where nobody has them at hand. Numbers in ``shown`` must be JSON numbers within 53 bits, texts without lone surrogates.
     """
     priority = priority_of(type, confidence)
     return Checkpoint(
         trace_id=trace_id,
         type=type,
         priority=priority,
-        blocking=blocks(type),
+        blocking=(settings or tenants.settings()).wait_for(type),
         subject=subject,
         title=title[:300],
         shown=shown,

@@ -147,6 +147,14 @@ class Settings(TenantModel, Stoppable):
     def __str__(self) -> str:
         return f"settings of {self.tenant_id}"
 
+    def ask(self, checkpoint_type: str) -> bool:
+        """Whether people are asked this type of checkpoint."""
+        return checkpoint_type not in self.checkpoints_off
+
+    def wait_for(self, checkpoint_type: str) -> bool:
+        """Whether the loop waits for this type of checkpoint."""
+        return self.ask(checkpoint_type) and checkpoint_type not in self.checkpoints_advisory
+
 
 class Account(TenantModel):
     """A service account: what agents authenticate as. It can never decide a checkpoint."""

@@ -9,7 +9,7 @@ from django.db.models import Count, F, QuerySet
 from governance import checkpoints, tenants
 from governance.actors import Actor
 from governance.database.compiled import compiled
-from governance.models import Checkpoint
+from governance.models import Checkpoint, Settings
 from policies.models import Policy, WouldBlock
 
 from . import overlaps, touched, versions
@@ -17,8 +17,14 @@ from . import overlaps, touched, versions
 ASKED = Checkpoint.Type.APPROVE_POLICY
 
 
-def ask(policy: Policy, *, confirmations: int, requested_by: Actor) -> Checkpoint:
-    """Ask a person. What is shown is bound by its digest, so it does not change while the question waits."""
+def ask(
+    policy: Policy, *, confirmations: int, requested_by: Actor, settings: Settings | None = None
+) -> Checkpoint:
+    """Ask a person. What is shown is bound by its digest, so it does not change while the question waits.
+
+    The tenant's settings are read where nobody has them at hand.
+    """
+    settings = settings or tenants.settings()
     touches = touched.blast_radius(policy)
     changes = versions.since_approval(policy)
     overlapping = overlaps.of(policy)
@@ -43,12 +49,13 @@ def ask(policy: Policy, *, confirmations: int, requested_by: Actor) -> Checkpoin
             **({"changes": changes} if changes else {}),
             **({"overlaps": overlapping} if overlapping else {}),
             "confirmations": confirmations,
-            "confirmations_needed": tenants.settings().confirmations,
+            "confirmations_needed": settings.confirmations,
             "confidence": round(policy.confidence, 4),
         },
         requested_by=requested_by,
         trace_id=policy.trace_id,
         confidence=policy.confidence,
+        settings=settings,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 
+from governance import tenants
 from governance.actors import GUARD, LOOP, Actor
 from governance.database.compiled import compiled
 from governance.database.inserts import insert
@@ -15,7 +16,7 @@ from policies import rules
 from policies.models import Decision, Evidence, Policy, WouldBlock
 from recovery.rules import APPROVED_AT_LEAST
 
-from . import calls, drafting, life, witnesses_of
+from . import calls, confirmations_of, drafting, life, witnesses_of
 from .calls import Seen
 
 WATCHING = (Policy.State.SHADOW, Policy.State.PENDING)
@@ -173,7 +174,8 @@ def withdraw(incident_id: str, *, actor: Actor, reason: str) -> None:
                 life.retire(policy, actor=actor, reason=reason)
         elif policy.state == Policy.State.PENDING:
             life.return_to_shadow(policy, actor=actor, reason=reason)
-    life.request_when_confirmed([one for one in policies.values() if one.id in supported])
+    left = [one for one in policies.values() if one.id in supported]
+    life.request_when_confirmed(left, confirmations_of(left), tenants.settings())
 
 
 def _supported(policies: Collection[str]) -> set[str]:

@@ -193,14 +193,14 @@ def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
     """Bring watching policies up to date and ask for those that are confirmed; lessons then show them as they are."""
     watching = [policy for policy in held if policy.state in evidence.WATCHING]
     evidence.measure(watching)
-    life.request_when_confirmed(watching)
-    counts, needed = confirmations_of(watching), tenants.settings().confirmations
+    counts, settings = confirmations_of(watching), tenants.settings()
+    life.request_when_confirmed(watching, counts, settings)
     as_held = {policy.id: policy for policy in held}
     for lesson in lessons.values():
         if lesson.policy and lesson.policy.id in as_held:
             lesson.policy = as_held[lesson.policy.id]
             lesson.confirmations = counts.get(lesson.policy.id, 0)
-            lesson.needed = needed
+            lesson.needed = settings.confirmations
 
 
 def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:

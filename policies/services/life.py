@@ -6,7 +6,7 @@ policy set, the waiting steps.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from governance.actors import LOOP, Actor
 from governance.database.compiled import compiled
 from governance.database.inserts import insert
 from governance.loop.verbs import resume
-from governance.models import Checkpoint, FailureState
+from governance.models import Checkpoint, FailureState, Settings
 from governance.refusals import Conflict, Forbidden, Invalid
 from governance.states import move
 from governance.story.events import tell
@@ -136,35 +136,38 @@ def confirm(policy: Policy, *, actor: Actor, note: str = "") -> None:
     )
     ledger.append("policy.confirmed", policy.id, actor=actor, reason=note, version=policy.version)
     _tell(policy, "policy_confirmed", f"{actor.name or actor} confirms: {policy.name}", actor)
-    request_when_confirmed([policy])
+    request_when_confirmed([policy], confirmations_of([policy]), tenants.settings())
 
 
-def request_when_confirmed(locked: Collection[Policy]) -> None:
-    """Ask for the activation of those policies in shadow that have enough confirmations."""
-    shadows = [policy for policy in locked if policy.state == Policy.State.SHADOW]
-    if not shadows:
-        return
-    needed = tenants.settings().confirmations
-    counts = confirmations_of(shadows)
-    for policy in shadows:
-        if rules.is_confirmed(counts[policy.id], needed) and _may_ask(policy, needed):
-            request_activation(policy, actor=LOOP)
+def request_when_confirmed(
+    locked: Iterable[Policy], counts: Mapping[str, int], settings: Settings
+) -> None:
+    """Ask for the activation of those in shadow that have enough confirmations; ``counts`` has how many each has."""
+    for policy in locked:
+        if policy.state == Policy.State.SHADOW:
+            count = counts[policy.id]
+            if rules.is_confirmed(count, settings.confirmations) and _may_ask(policy, settings):
+                request_activation(policy, actor=LOOP, count=count, settings=settings)
 
 
-def _may_ask(policy: Policy, needed: int) -> bool:
+def _may_ask(policy: Policy, settings: Settings) -> bool:
     """Whether a person will decide; where nobody does, one agent's word is not enough."""
-    return checkpoints.blocks(ASKED) or rules.is_witnessed(len(witnesses_of(policy)), needed)
+    return settings.wait_for(ASKED) or rules.is_witnessed(
+        len(witnesses_of(policy)), settings.confirmations
+    )
 
 
-def request_activation(policy: Policy, *, actor: Actor) -> None:
-    """From shadow to pending, and ask a person; the policy is active at once only where nobody must be asked."""
-    count = confirmations(policy)
+def request_activation(policy: Policy, *, actor: Actor, count: int, settings: Settings) -> None:
+    """From shadow to pending, and ask a person; the policy is active at once only where nobody must be asked.
+
+    ``count`` are its confirmations.
+    """
     _change(policy, Policy.State.PENDING, actor, f"It has {count} confirmations.")
     _tell(policy, "policy_pending", f"Waits for a decision: {policy.name}", actor)
     permission = rules.may_activate(
         state=policy.state,
         is_approved=False,
-        tenant_allows_automatic=(allowed := tenants.settings().automatic_activation),
+        tenant_allows_automatic=(allowed := settings.automatic_activation),
         is_unlocked=allowed and graduation.is_graduated(),
         confidence=policy.confidence,
         witnesses=len(witnesses_of(policy)) if allowed else 0,
@@ -172,9 +175,10 @@ def request_activation(policy: Policy, *, actor: Actor) -> None:
     if permission.is_given:
         _enforce(policy, LOOP, permission.reason)
         return
-    if checkpoints.is_asked(ASKED):
-        asking.ask(policy, confirmations=count, requested_by=requester(policy))
-    if not checkpoints.blocks(ASKED):
+    if settings.ask(ASKED):
+        by = requester(policy)
+        asking.ask(policy, confirmations=count, requested_by=by, settings=settings)
+    if not settings.wait_for(ASKED):
         _enforce(policy, LOOP, f"This tenant does not wait for {ASKED}.")
 
 
@@ -192,7 +196,12 @@ def activate(policy: Policy, *, actor: Actor, reason: str = "") -> None:
         case Policy.State.PENDING:
             _approve(policy, actor, reason)
         case Policy.State.SHADOW if policy.source == Policy.Source.MANUAL:
-            request_activation(policy, actor=requester(policy))
+            request_activation(
+                policy,
+                actor=requester(policy),
+                count=confirmations(policy),
+                settings=tenants.settings(),
+            )
             if policy.state == Policy.State.PENDING:
                 _approve(policy, actor, reason)
         case Policy.State.SHADOW:

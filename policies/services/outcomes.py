@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from governance import ledger
 from governance.actors import Actor
 from governance.database.compiled import compiled
+from governance.database.inserts import insert
 from governance.refusals import Conflict
 from incidents import services as incidents
 from incidents.models import Incident
@@ -82,6 +83,9 @@ def report_outcome(
         cost_microusd=microdollars(cost_usd),
         simulated=decision.simulated,
     )
+    if ok:
+        # Nothing comes before it that a second report would do twice: the constraint tells.
+        return _keep(wanted, decision, actor)
     with transaction.atomic():
         known = _known(decision)
         return _same(known, wanted) if known else _keep(wanted, decision, actor)
@@ -105,19 +109,17 @@ def microdollars(cost_usd: Decimal | float | None) -> int | None:
 
 def _keep(outcome: Outcome, decision: Decision, actor: Actor) -> Incident | None:
     outcome.incident = None if outcome.ok else _open_incident(outcome, decision, actor)
-    Outcome.objects.bulk_create([outcome], ignore_conflicts=True)
-    kept = _known(decision)
-    if kept is None or kept.pk != outcome.pk:
-        # Another process reported between our look and our write: the constraint decides who was first.
-        return _same(kept, outcome)
+    if not insert([outcome], ignore_conflicts=True):
+        # Another report was first: the constraint decides.
+        return _same(_known(decision), outcome)
     ledger.append(
-        f"outcome.{'ok' if kept.ok else 'failed'}", kept.id, actor=actor, decision=decision.id
+        f"outcome.{'ok' if outcome.ok else 'failed'}", outcome.id, actor=actor, decision=decision.id
     )
-    if kept.ok and decision.would_block and not kept.overridden:
+    if outcome.ok and decision.would_block and not outcome.overridden:
         evidence.judge_success(decision)
         if decision.is_explored:
             exploration.regret_success(decision, actor=actor)
-    incident: Incident | None = kept.incident
+    incident: Incident | None = outcome.incident
     return incident
 
 

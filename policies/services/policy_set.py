@@ -6,7 +6,8 @@ Every change raises the revision, marks what changed with it, and keeps the set 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.db.models import QuerySet
 from governance.database.compiled import Question, compiled
 from governance.database.inserts import insert
 from governance.database.scoped import IN_SCOPE
+from governance.database.tenancy import required_tenant
 from governance.database.trips import one_trip
 from policies.conditions import ConditionError, compile_condition
 from policies.models import Policy, PolicySet, PolicySetNode, PolicySnapshot
@@ -49,6 +51,9 @@ class Standing:
     revision: int
     hash: str
 
+
+TEXTS_KEPT = 1_000
+"""Nodes kept in one process, some kilobytes each: the next change begins with what the last one made."""
 
 NONE_YET = Standing(0, snapshots.EMPTY)
 """Before a tenant's first policy."""
@@ -104,6 +109,7 @@ def bump(changed: Iterable[Policy]) -> None:
         insert(nodes, ignore_conflicts=True)
         PolicySet.objects.update(root=tree.root)
         insert([PolicySnapshot(revision=number, hash=tree.root)])
+    _keep_texts(texts)
 
 
 def head_of(policy: Policy) -> dict[str, list[str]]:
@@ -172,6 +178,27 @@ def _nodes(hash: str) -> QuerySet[PolicySetNode]:
 
 
 def _text_of(hash: str) -> str:
-    for node in _nodes(hash):
-        return node.text
-    raise LookupError(hash)
+    """What a node of the tenant in scope says. Raises LookupError where there was none such."""
+    key = (required_tenant(), hash)
+    with _lock:
+        text = _texts.get(key)
+    if text is None:
+        for node in _nodes(hash):
+            text = str(node.text)
+        if text is None:
+            raise LookupError(hash)
+        _keep_texts({hash: text})
+    return text
+
+
+_texts: dict[tuple[str, str], str] = {}
+"""What nodes say, by tenant and hash: it can be nothing else, whatever becomes of the transaction that read or made it."""
+_lock = threading.Lock()
+
+
+def _keep_texts(texts: Mapping[str, str]) -> None:
+    tenant = required_tenant()
+    with _lock:
+        _texts.update({(tenant, hash): text for hash, text in texts.items()})
+        for oldest in list(_texts)[: max(0, len(_texts) - TEXTS_KEPT)]:
+            del _texts[oldest]

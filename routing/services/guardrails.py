@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from governance import checkpoints, ledger
+from governance import checkpoints, ledger, tenants
 from governance.actors import LOOP
 from governance.database.compiled import Question, compiled
 from governance.database.tenancy import required_tenant
@@ -197,7 +197,8 @@ class Questions:
         """The pending question about a proposal, asked now if nobody has; None where nobody is to be asked."""
         if asked := next(self._pending(proposal), None):
             return asked
-        if not checkpoints.is_asked(OVERRIDE):
+        settings = tenants.settings()
+        if not settings.ask(OVERRIDE):
             return None
         # An earlier question on this incident's behalf showed something else.
         self._withdraw(incident_id, "What was shown has changed.")
@@ -213,6 +214,7 @@ class Questions:
             requested_by=LOOP,
             trace_id=trace_id,
             confidence=proposal.policy.confidence,
+            settings=settings,
         )
         self.known[question.id] = question
         return question
