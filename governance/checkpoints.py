@@ -48,12 +48,12 @@ class ReasonMissing(Invalid):
 
 def is_asked(type: str) -> bool:
     """Whether the tenant wants people to be asked for this type of checkpoint."""
-    return tenants.settings().ask(type)
+    return tenants.settings().asks(type)
 
 
 def blocks(type: str) -> bool:
     """Whether the loop waits for this type of checkpoint."""
-    return tenants.settings().wait_for(type)
+    return tenants.settings().waits_for(type)
 
 
 def open_all(
@@ -114,14 +114,15 @@ def question(
 ) -> Checkpoint:
     """A checkpoint not yet written. ``shown`` is exactly what the person will see; its digest binds the decision.
 
-    The tenant's ``settings`` say whether the loop waits for it; they are read where nobody has them at hand. Numbers in ``shown`` must be JSON numbers within 53 bits, texts without lone surrogates.
+    Numbers in ``shown`` must be JSON numbers within 53 bits, texts without lone surrogates. The tenant's ``settings``
+    say whether the loop waits for it; they are read where nobody has them at hand.
     """
     priority = priority_of(type, confidence)
     return Checkpoint(
         trace_id=trace_id,
         type=type,
         priority=priority,
-        blocking=(settings or tenants.settings()).wait_for(type),
+        blocking=(settings or tenants.settings()).waits_for(type),
         subject=subject,
         title=title[:300],
         shown=shown,

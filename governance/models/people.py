@@ -147,13 +147,13 @@ class Settings(TenantModel, Stoppable):
     def __str__(self) -> str:
         return f"settings of {self.tenant_id}"
 
-    def ask(self, checkpoint_type: str) -> bool:
+    def asks(self, checkpoint_type: str) -> bool:
         """Whether people are asked this type of checkpoint."""
         return checkpoint_type not in self.checkpoints_off
 
-    def wait_for(self, checkpoint_type: str) -> bool:
+    def waits_for(self, checkpoint_type: str) -> bool:
         """Whether the loop waits for this type of checkpoint."""
-        return self.ask(checkpoint_type) and checkpoint_type not in self.checkpoints_advisory
+        return self.asks(checkpoint_type) and checkpoint_type not in self.checkpoints_advisory
 
 
 class Account(TenantModel):

@@ -152,7 +152,7 @@ def request_when_confirmed(
 
 def _may_ask(policy: Policy, settings: Settings) -> bool:
     """Whether a person will decide; where nobody does, one agent's word is not enough."""
-    return settings.wait_for(ASKED) or rules.is_witnessed(
+    return settings.waits_for(ASKED) or rules.is_witnessed(
         len(witnesses_of(policy)), settings.confirmations
     )
 
@@ -175,10 +175,10 @@ def request_activation(policy: Policy, *, actor: Actor, count: int, settings: Se
     if permission.is_given:
         _enforce(policy, LOOP, permission.reason)
         return
-    if settings.ask(ASKED):
+    if settings.asks(ASKED):
         by = requester(policy)
         asking.ask(policy, confirmations=count, requested_by=by, settings=settings)
-    if not settings.wait_for(ASKED):
+    if not settings.waits_for(ASKED):
         _enforce(policy, LOOP, f"This tenant does not wait for {ASKED}.")
 
 

@@ -198,7 +198,7 @@ class Questions:
         if asked := next(self._pending(proposal), None):
             return asked
         settings = tenants.settings()
-        if not settings.ask(OVERRIDE):
+        if not settings.asks(OVERRIDE):
             return None
         # An earlier question on this incident's behalf showed something else.
         self._withdraw(incident_id, "What was shown has changed.")
