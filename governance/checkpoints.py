@@ -51,11 +51,6 @@ def is_asked(type: str) -> bool:
     return tenants.settings().asks(type)
 
 
-def blocks(type: str) -> bool:
-    """Whether the loop waits for this type of checkpoint."""
-    return tenants.settings().waits_for(type)
-
-
 def open_all(
     wanted: Sequence[Checkpoint], gestures: Mapping[str, str] | None = None
 ) -> list[Checkpoint]:

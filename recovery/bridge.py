@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from catalog.models import PatternMatch
-from governance import checkpoints
+from governance import tenants
 from governance.actors import LOOP
 from governance.gestures import caused_by
 from governance.loop.bridges import Ask, GoOn, Outcome, Stop, Told, Wait, Work
@@ -127,8 +127,9 @@ def _ask_people(works: Sequence[Work], undecided: Mapping[str, Recovery]) -> dic
         return {}
     about = {work.trace_id: undecided[work.step_id] for work in works if work.step_id in undecided}
     gestures = {work.trace_id: work.gesture for work in works}
-    asked = questions.ask_people(about, gestures) if checkpoints.is_asked(questions.TYPE) else {}
-    waits = checkpoints.blocks(questions.TYPE)
+    settings = tenants.settings()
+    is_asked, waits = settings.asks(questions.TYPE), settings.waits_for(questions.TYPE)
+    asked = questions.ask_people(about, gestures, settings) if is_asked else {}
     outcomes: dict[str, Outcome] = {}
     for work in works:
         recovery = undecided.get(work.step_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import QuerySet
 
@@ -136,7 +136,20 @@ def blocks(condition: str, decision: Decision) -> bool:
     return answer is Answer.YES
 
 
-def would_block(policy: Policy, seen: Seen) -> bool:
+class Asked(Protocol):
+    """What a policy is asked by."""
+
+    @property
+    def tool(self) -> str: ...
+    @property
+    def scope_type(self) -> str: ...
+    @property
+    def scope_id(self) -> str: ...
+    @property
+    def condition(self) -> str: ...
+
+
+def would_block(policy: Asked, seen: Seen) -> bool:
     """Whether a policy, wherever it is in its life, is about this incident's call and its condition is true."""
     if seen.call is None or policy.tool not in ("", seen.incident.tool):
         return False

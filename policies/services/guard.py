@@ -288,8 +288,7 @@ def _answer(
         would_be=ruling.would_be or None,
         reason=ruling.reason,
         retryable=ruling.retryable,
-        may_appeal=ruling.is_denied_anyway
-        and Checkpoint.Type.APPEAL not in settings.checkpoints_off,
+        may_appeal=ruling.is_denied_anyway and settings.asks(Checkpoint.Type.APPEAL),
         policies=[_told(rule) for rule in ruling.matched],
         would_block=[_told(rule) for rule in ruling.would],
         directives=directives,

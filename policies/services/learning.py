@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from governance import tenants
@@ -79,13 +81,7 @@ def draft_policies(cases: Sequence[Case]) -> dict[str, Lesson]:
     """What each failure teaches, by trace id. Runs inside the loop's transaction; the same again changes nothing."""
     seen = calls.see({case.incident_id: case.incident for case in cases})
     live = _live(cases)
-    blocking = {
-        case.incident_id: _that_block(
-            [policy for pattern in case.patterns for policy in live[pattern]],
-            seen[case.incident_id],
-        )
-        for case in cases
-    }
+    blocking = _blocking(cases, live, seen)
     for incident_id, unbound in evidence.settle_failures(seen.values(), blocking).items():
         blocking[incident_id] += unbound
     evidence.link(
@@ -203,18 +199,44 @@ def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
             lesson.needed = settings.confirmations
 
 
-def _live(cases: Iterable[Case]) -> dict[str, list[Policy]]:
-    live: dict[str, list[Policy]] = defaultdict(list)
-    for policy in _live_of(list({pattern for case in cases for pattern in case.patterns})):
-        live[policy.pattern_id or ""].append(policy)
+# A pattern can have hundreds of live policies, and nearly all of them are only asked: they are read as rows, without
+# their long texts, and a record is made of those alone that would have blocked.
+_UNREAD = frozenset({"explanation", "backtest", "head", "reason", "state_since"})
+_READ = [field.attname for field in Policy._meta.concrete_fields if field.name not in _UNREAD]
+
+
+def _live(cases: Iterable[Case]) -> dict[str, list[Any]]:
+    """The live policies of the patterns of these cases as rows, by pattern."""
+    live: dict[str, list[Any]] = defaultdict(list)
+    for row in _live_of(list({each for case in cases for each in case.patterns})):
+        live[row.pattern_id].append(row)
     return live
 
 
 @compiled
-def _live_of(pattern_ids: Sequence[str]) -> QuerySet[Policy]:
-    # A pattern can have hundreds, and nearly all of them are only asked.
+def _live_of(pattern_ids: Sequence[str]) -> QuerySet[Policy, Any]:
     live = Policy.objects.live().filter(pattern_id__any=pattern_ids).order_by("id")
-    return live.defer("explanation", "backtest", "head", "reason")
+    return live.values_list(*_READ, named=True)
+
+
+def _blocking(
+    cases: Iterable[Case], live: Mapping[str, Sequence[Any]], seen: Mapping[str, Seen]
+) -> dict[str, list[Policy]]:
+    """Those of the live policies that would have blocked each case, by incident."""
+    made: dict[str, Policy] = {}
+    blocking: dict[str, list[Policy]] = {}
+    for case in cases:
+        rows = [
+            row
+            for pattern in case.patterns
+            for row in live[pattern]
+            if calls.would_block(row, seen[case.incident_id])
+        ]
+        for row in rows:
+            if row.id not in made:
+                made[row.id] = Policy.from_db(connection.alias, _READ, row)
+        blocking[case.incident_id] = [made[row.id] for row in rows]
+    return blocking
 
 
 def _that_block(policies: Iterable[Policy], seen: Seen) -> list[Policy]:

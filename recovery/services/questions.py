@@ -7,7 +7,7 @@ from typing import Any
 
 from governance import checkpoints
 from governance.actors import LOOP
-from governance.models import Checkpoint
+from governance.models import Checkpoint, Settings
 
 from ..models import Recovery
 
@@ -15,7 +15,7 @@ TYPE = Checkpoint.Type.APPROVE_RECOVERY
 
 
 def ask_people(
-    recoveries: Mapping[str, Recovery], gestures: Mapping[str, str]
+    recoveries: Mapping[str, Recovery], gestures: Mapping[str, str], settings: Settings
 ) -> dict[str, Checkpoint]:
     """Ask about each recovery, in a question of its own; by its trace's id, as recoveries and gestures are given."""
     questions = [
@@ -27,6 +27,7 @@ def ask_people(
             requested_by=LOOP,
             trace_id=trace_id,
             confidence=recovery.confidence,
+            settings=settings,
         )
         for trace_id, recovery in recoveries.items()
     ]

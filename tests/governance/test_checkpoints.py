@@ -16,7 +16,7 @@ from governance.actors import LOOP, Actor
 from governance.database.tenancy import tenant_scope
 from governance.models import Checkpoint, LedgerEntry, Tenant
 from governance.rules import EXPIRES_LOW, EXPIRES_OTHERS, Priority, expires_after, priority_of
-from governance.tenants import change_settings
+from governance.tenants import change_settings, settings
 from tests import factories
 
 
@@ -118,8 +118,8 @@ def test_a_tenant_says_what_it_wants_to_be_asked(acme: Tenant, rita: Actor) -> N
     change_settings(actor=rita, reason="only looking", checkpoints_advisory=["approve_policy"])
     assert not checkpoints.is_asked("simulate_routing")
     assert checkpoints.is_asked("approve_policy")
-    assert not checkpoints.blocks("approve_policy")
-    assert checkpoints.blocks("approve_recovery")
+    assert not settings().waits_for("approve_policy")
+    assert settings().waits_for("approve_recovery")
 
 
 @pytest.mark.django_db(transaction=True)
