@@ -95,7 +95,7 @@ def adjust_routing(needs: Sequence[Need]) -> list[Result]:
     question (``override_id``): approved means that the governor is not asked.
     """
     proposals = [propose(n.policy, n.incident.agent, n.incident.tool) for n in needs]
-    standing = _by_key(_open_of(**_parts(proposals)))
+    standing = _by_key(_open_of(**_parts(proposals)) if any(proposals) else ())
     opening: _Opening | None = None
     results: list[Result] = []
     for need, proposal in zip(needs, proposals, strict=True):
