@@ -135,40 +135,56 @@ _HELD = _ENVIRONMENT.compile("size(arguments) >= 0")
 
 @dataclass(frozen=True)
 class Facts:
-    """One request as the engine sees it. ``arguments`` are there for what can be told without it."""
+    """One request as the engine sees it. ``said`` are its variables, for what can be told without the engine."""
 
     activation: cel.Activation
-    arguments: Mapping[str, Any]
+    said: dict[str, Any]
 
     @cached_property
     def are_held(self) -> bool:
-        """Whether the engine can hold the arguments: where it cannot, every condition about them is an ERROR."""
-        return _HELD.eval(self.activation).value() is True
+        """Whether the engine can hold all of it: where it cannot, a condition about that is an ERROR."""
+        texts = "".join(each for each in self.said.values() if isinstance(each, str))
+        try:
+            texts.encode()
+            return _HELD.eval(self.activation).value() is True
+        except (RuntimeError, UnicodeError):  # half a character somewhere
+            return False
 
-    def text_at(self, path: Sequence[str]) -> str | None:
-        """The text that these names lead to in the arguments; None where there is none."""
-        value: Any = self.arguments
-        for name in path:
-            if not isinstance(value, Mapping) or name not in value:
-                return None
-            value = value[name]
-        return value if isinstance(value, str) else None
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a text of the call must show, made ready to be looked for (`syntax.Sign`)."""
+
+    where: tuple[str, ...]
+    text: str | None
+    pattern: Any
+
+    def is_missing(self, said: Any) -> bool:
+        """Whether there is a text, and it does not show this."""
+        for name in self.where:
+            if not isinstance(said, dict):
+                return False
+            said = said.get(name)
+        if not isinstance(said, str) or said == self.text or "\0" in said:
+            return False
+        return self.pattern is None or self.pattern.search(said) is None
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What must be found in a text of the arguments wherever a condition is true."""
+    """Signs of which one must be there wherever a condition is true."""
 
-    path: tuple[str, ...]
-    pattern: Any
+    signs: tuple[Sign, ...]
 
     def fails(self, facts: Facts) -> bool:
-        """Whether there is a text, and it is not found there."""
-        text = facts.text_at(self.path)
+        """Whether none is there, each where it is looked for."""
         try:
-            return text is not None and self.pattern.search(text) is None and facts.are_held
-        except UnicodeEncodeError:  # half a character: the engine has a word for it
+            for sign in self.signs:
+                if not sign.is_missing(facts.said):
+                    return False
+        except UnicodeEncodeError:  # half a character
             return False
+        return facts.are_held
 
 
 class Condition:
@@ -177,8 +193,9 @@ class Condition:
     def __init__(self, source: str, expression: cel.Expression) -> None:
         self.source = source
         self.expression = expression
-        # The engine makes a regular expression anew each time it is asked: forty times what searching takes. Where one
-        # of a conjunction is not found the answer is no, whatever the other parts say or cannot say.
+        # The engine makes a regular expression anew each time it is asked: forty times what searching takes; and of a
+        # tool's many policies nearly each says no because of one text. Where one of a conjunction is not found the
+        # answer is no, whatever the other parts say or cannot say.
         self.searches: Sequence[Search] = ()
 
     @cached_property
@@ -252,7 +269,7 @@ def activation(
     if history is not None:
         facts |= {f"history.{name}": count for name, count in asdict(history).items()}
     known = {name: value for name, value in facts.items() if value is not None}
-    return Facts(_ENVIRONMENT.Activation(known), arguments)
+    return Facts(_ENVIRONMENT.Activation(known), known)
 
 
 def partly_known(facts: Mapping[str, Any]) -> Facts:
@@ -280,22 +297,32 @@ def _compile(source: str, environment: cel.Env) -> Condition:
             "condition", "A condition must be true or false; compare with something."
         )
     condition = Condition(source, expression)
-    if _MAY_COST.search(source):
+    # A tree takes longer than compiling.
+    if _MAY_COST.search(source) or _MAY_BE_SOUGHT.search(source):
         tree = condition.tree()
-        _check_tree(tree)
+        if _MAY_COST.search(source):
+            _check_tree(tree)
         condition.searches = tuple(_searches(tree))
     return condition
 
 
 def _searches(tree: syntax.Tree) -> Iterator[Search]:
-    for path, pattern in syntax.searches(tree):
+    for signs in syntax.needed(tree):
+        if len(signs) == 1 and len(signs[0].where) == 1 and signs[0].where != ("run.id",):
+            continue  # what it is found by in the first place: a tool, a kind, an agent
         # One that we cannot make is left to the engine, which has made it just now.
         with suppress(re2.error):
-            yield Search(path, re2.compile(pattern))
+            yield Search(
+                tuple(
+                    Sign(one.where, one.text, re2.compile(one.pattern) if one.pattern else None)
+                    for one in signs
+                )
+            )
 
 
-# Only loops multiply, and SOURCE_LIMIT bytes without one stay far below COST_LIMIT. A tree takes longer than compiling.
+# Only loops multiply, and SOURCE_LIMIT bytes without one stay far below COST_LIMIT.
 _MAY_COST = re.compile(r"exists|all|matches")
+_MAY_BE_SOUGHT = re.compile(r"arguments == |run\.id == ")
 
 
 def _check_tree(tree: syntax.Tree) -> None:

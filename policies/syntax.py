@@ -147,17 +147,86 @@ def patterns(tree: Tree) -> Iterator[str]:
         yield from patterns(part)
 
 
-def searches(tree: Tree) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Regular expressions that must be found in a text of the arguments wherever it can be true: the names that lead
-    there, and the expression. They are taken from the conjunction at its top, and from no condition with a loop.
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a text of the call shows where a part of a condition is true: it is this one, or an expression is found in it.
+
+    ``where`` is a variable's name alone, or ``arguments`` and the names that lead on from there.
     """
-    if loops_deep(tree):
+
+    where: tuple[str, ...]
+    text: str | None = None
+    pattern: str = ""
+
+    @property
+    def effort(self) -> tuple[bool, bool]:
+        """What sorts those first that are soon looked at, and tell most calls apart."""
+        return bool(self.pattern), self.where != ("run.id",)
+
+
+Needed = tuple[Sign, ...]
+"""Signs of which one at least is there."""
+
+
+def needed(tree: Tree) -> list[Needed]:
+    """Signs of the call without which a condition is never true, but false, whatever else it says or cannot say.
+
+    They are taken from what `&&` and `||` join, and from no condition with a loop, or with a map that says a key twice:
+    that is an error whatever stands beside it.
+    """
+    return [] if loops_deep(tree) or _says_twice(tree) else _needed(tree)
+
+
+def _says_twice(tree: Tree) -> bool:
+    if isinstance(tree, MapOf):
+        keys = [key.value for key, _ in tree.entries if isinstance(key, Constant)]
+        if len(set(keys)) < len(tree.entries):
+            return True
+    return any(map(_says_twice, _parts(tree)))
+
+
+def _needed(tree: Tree) -> list[Needed]:
+    match tree:
+        case Call("_&&_", parts):
+            return [each for part in parts for each in _needed(part)]
+        case Call("_||_", parts):
+            # Of each alternative what is soonest looked at; where one has no sign, the others say nothing.
+            either = [min(_needed(part), key=_effort, default=()) for part in parts]
+            return [tuple(sign for each in either for sign in each)] if all(either) else []
+        case Call("matches", (subject, Constant("string", pattern))):
+            if pattern and (path := _path(subject)):
+                return [(Sign(("arguments", *path), pattern=pattern),)]
+        case Call("_==_", (Name("arguments"), MapOf() as literal)):
+            return [(sign,) for sign in _signs_of(literal)]
+        case Call("_==_", (Name(name), Constant("string", text))):
+            return [(Sign((name,), text),)]
+    return []
+
+
+def _effort(each: Needed) -> tuple[int, list[tuple[bool, bool]]]:
+    return len(each), [sign.effort for sign in each]
+
+
+def _signs_of(literal: MapOf) -> Iterator[Sign]:
+    """The texts of a map that arguments must equal; none of one that could be an error instead."""
+    if not _is_plain(literal):
         return
-    for part in _conjuncts(tree):
-        match part:
-            case Call("matches", (subject, Constant("string", pattern))):
-                if path := _path(subject):
-                    yield path, pattern
+    for key, value in literal.entries:
+        match key, value:
+            case Constant("string", name), Constant("string", text):
+                yield Sign(("arguments", name), text)
+
+
+def _is_plain(tree: Tree) -> bool:
+    """Whether it is written out to the last, so that there is nothing to evaluate that could fail."""
+    match tree:
+        case Constant():
+            return True
+        case ListOf(elements):
+            return all(map(_is_plain, elements))
+        case MapOf(entries):
+            return all(_is_plain(each) for entry in entries for each in entry)
+    return False
 
 
 def _path(tree: Tree) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Conditions: what the language refuses, and that only a plain true is a match."""
 
+import random
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ from policies.conditions import (
     SOURCE_LIMIT,
     VARIABLES,
     Answer,
+    Condition,
     ConditionError,
     Facts,
     UnsafeEnvironment,
@@ -168,56 +170,106 @@ def test_the_limit_is_in_bytes() -> None:
         compile_condition(fits.replace("a" * 10, "ä" * 10))
 
 
+NOTES: list[dict[str, Any]] = [
+    {"note": "pay by gift card"},
+    {"note": "xé", "amount": 2, "pattern": "é"},
+    {"note": "nothing of it", "items": [1], "pattern": "("},
+    {"note": ["gift card"], "order": {"note": "a card"}, "amount": 2},
+    {"note": None, "order": "card"},
+    {"order": {"note": "none"}},
+    {"note": "nothing of it", "too_large": 2**70},
+    {"note": "half \ud83d", "amount": 2},
+    {"note": "pay by gift card", "other": "\ud83d"},
+    {"note": "pay by gift card\0and more"},
+    {"note": "x", "amount": 1.0},
+    {},
+]
+SOUGHT = [
+    r'arguments.note.matches("(?i)\bGIFT\b")',
+    r'arguments.note.matches("^.é$")',
+    r'arguments.note.matches("")',
+    r'arguments["note"].matches("card")',
+    r"arguments.note.matches(arguments.pattern)",
+    r'action.arguments.note.matches("card")',
+    r'arguments.order.note.matches("card")',
+    r'arguments == {"note": "pay by gift card"}',
+    r'{"note": "x", "amount": 1} == arguments',
+    r'arguments == {"note": "x", "amount": 1}',
+    r'arguments == {"note": "x", "note": "y"}',
+    r'arguments == {"note": "x", "amount": 1 / (size(arguments) - size(arguments))}',
+    r'arguments == {"note": "x", "items": [1, {"a": null}]}',
+    r'arguments == {"note": "xé", 1: "y"}',
+    r'run.id == "run-1"',
+    r'run.id == "run-2"',
+    r'agent.id == "scout"',
+    r'agent.id == "rover"',
+    r'model.name == "m"',
+    r"arguments.missing == 1",
+    r"arguments.amount > 1",
+    r"has(arguments.note)",
+    r"arguments.items.exists(i, i == 1)",
+]
+
+
+def by_the_engine(asked: Condition, given: Facts) -> Answer:
+    try:
+        said = asked.expression.eval(given.activation).value()
+    except (RuntimeError, UnicodeError):
+        return Answer.ERROR
+    return {True: Answer.YES, False: Answer.NO}.get(said, Answer.ERROR)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_looked_for_first_changes_no_answer(seed: int) -> None:
+    chance = random.Random(seed)
+
+    def condition(depth: int) -> str:
+        if depth == 0 or chance.random() < 0.25:
+            return chance.choice(SOUGHT)
+        negated = "!" * (chance.random() < 0.15)
+        operator = chance.choice([" && ", " && ", " || "])
+        return f"{negated}({condition(depth - 1)}{operator}{condition(depth - 1)})"
+
+    looked_for = 0
+    for _ in range(150):
+        asked = compile_condition(condition(3))
+        for arguments in NOTES:
+            for run in ("run-1", "run-2\0", "run-\ud83d", None):
+                given = facts(arguments, run={"id": run, "step": 1})
+                expected = by_the_engine(asked, given)
+                assert asked.matches(given).answer is expected, (asked, arguments, run)
+                looked_for += any(search.fails(given) for search in asked.searches)
+    assert looked_for > 100
+
+
 @pytest.mark.parametrize(
-    "source",
+    ("source", "sought"),
     [
-        r'arguments.note.matches("(?i)\bGIFT\b")',
-        r'arguments.note.matches("^.é$")',
-        r'action.tool == "refund" && has(arguments.note) && arguments.note.matches("card$")',
-        r'arguments.missing == 1 && arguments.note.matches("card")',
-        r'arguments.note.matches("card") && arguments.missing == 1',
-        r'arguments.order.note.matches("card") && arguments.amount > 1',
-        r'arguments.note.matches("card") || arguments.amount > 1',
-        r'!arguments.note.matches("card") && arguments.note.matches("g")',
-        r'arguments["note"].matches("card") && arguments.note.matches(arguments.pattern)',
-        r'arguments.items.exists(i, i == 1) && arguments.note.matches("card")',
-        r'action.arguments.note.matches("card") && agent.id.matches("^sc")',
+        (
+            'arguments.missing == 1 && arguments.note.matches("card")',
+            [[(("arguments", "note"), "card")]],
+        ),
+        ('action.tool == "a" && arguments == {"q": "x"}', [[(("arguments", "q"), "x")]]),
+        (
+            '(arguments == {"q": "x"}) || (agent.id == "a" && run.id == "r" && arguments.q.matches("y"))',
+            [[(("arguments", "q"), "x"), (("run.id",), "r")]],
+        ),
+        ('!arguments.note.matches("card")', []),
+        ('arguments.note.matches("card") || arguments.amount > 1', []),
+        ('arguments.items.exists(i, i == 1) && arguments.note.matches("card")', []),
+        ('action.tool == "a" && agent.id == "b" && action.kind == "tool_call"', []),
     ],
 )
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"note": "pay by gift card"},
-        {"note": "xé", "amount": 2, "pattern": "é"},
-        {"note": "nothing of it", "items": [1], "pattern": "("},
-        {"note": ["gift card"], "order": {"note": "a card"}, "amount": 2},
-        {"note": None, "order": "card"},
-        {"order": {"note": "none"}},
-        {"note": "nothing of it", "too_large": 2**70},
-        {},
-    ],
-)
-def test_a_regular_expression_that_is_looked_for_first_changes_no_answer(
-    source: str, arguments: dict[str, Any]
+def test_the_engine_is_not_asked_where_a_text_does_not_show_what_it_must(
+    source: str, sought: list[Any]
 ) -> None:
-    asked, given = compile_condition(source), facts(arguments)
-    by_the_engine = asked.expression.eval(given.activation).value()
-    wanted = {True: Answer.YES, False: Answer.NO}
-    assert asked.matches(given).answer is (
-        wanted[by_the_engine] if isinstance(by_the_engine, bool) else Answer.ERROR
-    )
-
-
-def test_the_engine_is_not_asked_where_a_regular_expression_is_not_found() -> None:
-    """It makes the expression anew each time; most of a tool's policies are about other words than a call's."""
-    asked = compile_condition('arguments.missing == 1 && arguments.note.matches("card")')
-    assert [(one.path, one.pattern.pattern) for one in asked.searches] == [(("note",), "card")]
-    for source in (
-        '!arguments.note.matches("card")',
-        'arguments.note.matches("card") || arguments.amount > 1',
-        'arguments.items.exists(i, i == 1) && arguments.note.matches("card")',
-    ):
-        assert compile_condition(source).searches == ()
+    """Most of a tool's policies are about other words than a call's, or about another run."""
+    asked = compile_condition(source)
+    found = [
+        [(sign.where, sign.text or sign.pattern.pattern) for sign in search.signs]
+        for search in asked.searches
+    ]
+    assert found == sought
 
 
 def test_the_same_source_is_compiled_once() -> None:
