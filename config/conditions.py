@@ -30,8 +30,9 @@ WRITING = """## Writing one
 - A part `action.tool == "…"`, `action.kind == "…"` or `agent.id == "…"` (or `in ["…", "…"]`, up to 16 of them) at the
   top of the condition, joined by `&&`, is looked up instead of asked: a policy about one tool costs nothing where
   another is called, and nothing else in it is asked there.
-- A part `arguments.query.matches("…")` at the top, joined by `&&`, is looked for first, with an expression that is made
-  once: where it is not found the answer is no, and the rest is not asked. Anywhere else the engine makes it anew for
+- A part `arguments.query.matches("…")`, `arguments == {…}` with a text in it, or `run.id == "…"`, joined by `&&` at the
+  top, is looked for first, with an expression that is made once; of alternatives that `||` joins, one such part of each.
+  Where none is found the answer is no, and the rest is not asked. Anywhere else the engine makes an expression anew for
   each question (80 microseconds).
 - Not in this language: `+`, `map`, `filter`, `exists_one` and functions of one's own, because the engine counts steps
   and not memory.
