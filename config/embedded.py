@@ -57,6 +57,8 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # By itself a minute: so long the planner knew nothing of a new product's tables, and joined each row with each.
+    "autovacuum_naptime": "5s",
 }
 _ELSEWHERE = (
     "Set ANTIBODY_DATA_DIR to a folder of your own, or DATABASE_URL to a running PostgreSQL"

@@ -16,6 +16,7 @@ from . import problems
 from .problems import is_api
 
 SESSION_KEY = "tenant"
+_AWAY = (OperationalError, InterfaceError, InternalError)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -47,17 +48,19 @@ class TenantMiddleware:
         request.membership = membership  # type: ignore[attr-defined]
         if _is_async(view):
             return None
-        with tenant_scope(membership.tenant_id):
-            response: HttpResponseBase = view(request, *args, **kwargs)
-            if hasattr(response, "render") and callable(response.render):
-                response = response.render()
-            return response
+        try:
+            with tenant_scope(membership.tenant_id):
+                response: HttpResponseBase = view(request, *args, **kwargs)
+                if hasattr(response, "render") and callable(response.render):
+                    response = response.render()
+                return response
+        except _AWAY as error:
+            # Of what a view does here Django tells no middleware: it would call it an error of ours.
+            return problems.database_away(request, error)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Answer 503 when the database went away while the request's transaction was opened or closed."""
-        if isinstance(error, OperationalError | InterfaceError | InternalError):
-            return problems.database_away(request, error)
-        return None
+        return problems.database_away(request, error) if isinstance(error, _AWAY) else None
 
 
 def membership_of(request: HttpRequest) -> Membership | None:

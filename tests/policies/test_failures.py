@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
-from psycopg.sql import SQL, Identifier
 from rest_framework.test import APIClient
 
 from config.conditions import page
-from config.database import as_owner
 from governance.database.tenancy import tenant_scope
 from governance.models import LedgerEntry, Tenant
 from policies.models import Decision, Policy
@@ -23,6 +19,7 @@ from policies.rules import failures
 from policies.rules.failures import FAILURES, Becomes, Failure
 from policies.services import policy_set, ruleset
 from tests import factories
+from tests.holding import held
 
 from .guarding import policy
 
@@ -61,21 +58,9 @@ def agent(tenant: Tenant, api: Callable[..., APIClient]) -> APIClient:
 @contextmanager
 def locked(monkeypatch: pytest.MonkeyPatch, *tables: str) -> Iterator[None]:
     """Somebody holds these tables, and the guard has as long as in production."""
-    with as_owner():
-        login = connection.settings_dict
-    with psycopg.connect(
-        host=login["HOST"],
-        port=login["PORT"],
-        user=login["USER"],
-        password=login["PASSWORD"],
-        dbname=login["NAME"],
-    ) as owner:
-        for table in tables:
-            owner.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(Identifier(table)))
-        with monkeypatch.context() as place:
-            place.setattr(settings, "SPINE_MILLISECONDS", 250)
-            yield
-        owner.rollback()
+    with held(*tables), monkeypatch.context() as place:
+        place.setattr(settings, "SPINE_MILLISECONDS", 250)
+        yield
 
 
 def broken(

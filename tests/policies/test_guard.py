@@ -6,11 +6,9 @@ import json
 import threading
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import connection, transaction
 
-from config.database import as_owner
 from governance.database.tenancy import leave_tenant, tenant_scope
 from governance.identity import UnknownAgent
 from governance.models import Agent, LedgerEntry, Run, Settings, Tenant
@@ -20,6 +18,7 @@ from policies.services.policy_set import NONE_YET
 from policies.services.record import record_of
 from tests import factories
 from tests.factories import SCOUT
+from tests.holding import held
 
 from .guarding import ARGUMENTS, CONDITION, ask, decided, policy
 
@@ -421,22 +420,10 @@ def test_memory_holds_a_bounded_number_of_tenants(monkeypatch: pytest.MonkeyPatc
 def test_policies_that_cannot_be_read_deny_and_that_is_recorded() -> None:
     """Given another session that holds the table, as a migration does."""
     tenant = committed()
-    with as_owner():
-        login = connection.settings_dict
-    owner = psycopg.connect(
-        host=login["HOST"],
-        port=login["PORT"],
-        user=login["USER"],
-        password=login["PASSWORD"],
-        dbname=login["NAME"],
-    )
-    with owner:
-        owner.execute("LOCK TABLE policies_policy IN ACCESS EXCLUSIVE MODE")
-        with tenant_scope(tenant.id):
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout = '50ms'")
-            record = decided()
-        owner.rollback()
+    with held("policies_policy"), tenant_scope(tenant.id):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+        record = decided()
     assert (record.verdict, record.policies) == ("block", [])
     assert record.reason.startswith("governance_unavailable")
     with tenant_scope(tenant.id):
