@@ -17,64 +17,47 @@ from django.db.models import QuerySet
 
 from governance.database.compiled import compiled
 from governance.database.tenancy import required_tenant
-from policies.conditions import Answer, Condition, Facts, activation
+from policies.conditions import Answer, Condition
 from policies.models import Decision, Outcome
-from policies.rules import History
 
 from . import history
+from .ruling import Action
 
 KEPT = 12_000
 """Actions kept in one process, of all tenants, at some 4 kB each; those read longest ago go first."""
 
 
 @dataclass(frozen=True)
-class Acted:
+class Acted(Action):
     """A decided action: as much of it as conditions can ask about. Thousands are read at once, and no more of each."""
 
     id: str
-    kind: str
-    tool: str
-    arguments: Mapping[str, Any]
-    context: Mapping[str, Any]
-    step: int | None
-    agent: str
-    run: str
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
         """The same of a decision whose agent and run are read."""
         return cls(
-            decision.id,
+            decision.agent.name,
+            decision.run.name,
+            decision.step,
             decision.kind,
             decision.tool,
             decision.arguments,
             decision.context,
-            decision.step,
-            decision.agent.name,
-            decision.run.name,
+            decision.id,
         )
 
     @cached_property
-    def facts(self) -> Facts:
-        """The action alone; what its run had done before is not known."""
-        return self.facts_after(None)
-
-    def facts_after(self, before: History | None) -> Facts:
-        return activation(
-            action={"kind": self.kind, "tool": self.tool},
-            arguments=self.arguments,
-            context=self.context,
-            agent={"id": self.agent},
-            run={"id": self.run, "step": self.step},
-            history=before,
-        )
+    def alone(self) -> Any:
+        """Its facts without what its run had done before."""
+        return self.facts()
 
 
 ACTED = tuple(
     f"decision__{name}"
     for name in (
-        *("id", "kind", "tool", "arguments", "context", "step"),
         *("agent__name", "run__name"),
+        *("step", "kind", "tool", "arguments", "context", "id"),
     )
 )
 """The columns of Acted, as outcomes lead to them."""
@@ -83,9 +66,9 @@ ACTED = tuple(
 def answers(condition: Condition, acted: Sequence[Acted]) -> list[Answer]:
     """What a condition says of decided actions, each as the guard saw it."""
     if not condition.asks_of_history:
-        return [condition.matches(each.facts).answer for each in acted]
+        return [condition.matches(each.alone).answer for each in acted]
     before = history.before(each.id for each in acted)
-    return [condition.matches(each.facts_after(before.get(each.id))).answer for each in acted]
+    return [condition.matches(each.facts(before.get(each.id))).answer for each in acted]
 
 
 def carried_out(outcomes: Sequence[str]) -> list[Acted]:
