@@ -150,6 +150,15 @@ class Facts:
         except (RuntimeError, UnicodeError):  # half a character somewhere
             return False
 
+    def text_at(self, where: Sequence[str]) -> str | None:
+        """The text that is there; None where there is none, or where the engine would read it otherwise."""
+        said: Any = self.said
+        for name in where:
+            if not isinstance(said, dict):
+                return None
+            said = said.get(name)
+        return said if isinstance(said, str) and "\0" not in said else None
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -159,13 +168,10 @@ class Sign:
     text: str | None
     pattern: Any
 
-    def is_missing(self, said: Any) -> bool:
+    def is_missing(self, facts: Facts) -> bool:
         """Whether there is a text, and it does not show this."""
-        for name in self.where:
-            if not isinstance(said, dict):
-                return False
-            said = said.get(name)
-        if not isinstance(said, str) or said == self.text or "\0" in said:
+        said = facts.text_at(self.where)
+        if said is None or said == self.text:
             return False
         return self.pattern is None or self.pattern.search(said) is None
 
@@ -180,7 +186,7 @@ class Search:
         """Whether none is there, each where it is looked for."""
         try:
             for sign in self.signs:
-                if not sign.is_missing(facts.said):
+                if not sign.is_missing(facts):
                     return False
         except UnicodeEncodeError:  # half a character
             return False
@@ -208,6 +214,15 @@ class Condition:
         """The counters of the run that it asks about."""
         # Every question of the guard wants to know; nearly none needs a tree for that.
         return self.reads & variables.HISTORY if "history" in self.source else frozenset()
+
+    @property
+    def found_by(self) -> Sequence[tuple[Sequence[str], str]]:
+        """Where which texts are looked for, of which one must be there wherever it is true; none for any other condition."""
+        for search in self.searches:
+            found = [(sign.where, sign.text) for sign in search.signs if sign.text is not None]
+            if len(found) == len(search.signs):
+                return found
+        return ()
 
     @property
     def head(self) -> dict[str, frozenset[str]]:

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from policies.conditions import compile_condition
@@ -130,7 +131,8 @@ def _rules(stored: int) -> list[Rule]:
 
 
 def _ours(rules: Ruleset, call: Action) -> tuple[str, int]:
-    about = rules.about(call.tool, call.agent, call.kind)
+    call = replace(call)  # a decision has an action of its own, whose facts nobody has made yet
+    about = rules.facing(call.alone, tool=call.tool, agent=call.agent, kind=call.kind)
     ruling = judge(call, about, default_verdict="allow")
     return ruling.verdict, len(ruling.matched)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 from django.db import transaction
@@ -46,11 +45,6 @@ class Acted(Action):
             decision.context,
             decision.id,
         )
-
-    @cached_property
-    def alone(self) -> Any:
-        """Its facts without what its run had done before."""
-        return self.facts()
 
 
 ACTED = tuple(

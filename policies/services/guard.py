@@ -160,7 +160,9 @@ def _rule_on(
         return under(unavailable(), modes, is_new_run=is_new_run)
     about = [
         rule
-        for rule in rules.about(action.tool, action.agent, action.kind)
+        for rule in rules.facing(
+            action.alone, tool=action.tool, agent=action.agent, kind=action.kind
+        )
         # A rehearsal's policies are only for rehearsals.
         if run.simulated or not rule.is_simulated
     ]

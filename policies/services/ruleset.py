@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection, transaction
 from catalog import services as catalog
 from governance.database.scoped import IN_SCOPE
 from governance.database.tenancy import required_tenant
-from policies.conditions import Answer, Condition, ConditionError, Match, compile_condition
+from policies.conditions import Answer, Condition, ConditionError, Facts, Match, compile_condition
 from policies.models import Policy
 from policies.rules import STRENGTH
 from policies.rules.prevention import ToolCall
@@ -27,6 +27,7 @@ from policies.rules.prevention import ToolCall
 from . import policy_set
 from .layers import Layers
 from .policy_set import Standing
+from .shelf import Shelf
 
 TENANTS_KEPT = 256
 PATTERNS_KEPT = 512
@@ -107,6 +108,13 @@ class Rule:
             return frozenset()
         return self._compiled.asks_of_history
 
+    @property
+    def found_by(self) -> Sequence[tuple[Sequence[str], str]]:
+        """Texts of the call of which one must be there (`Condition.found_by`)."""
+        if isinstance(self._compiled, ConditionError):
+            return ()
+        return self._compiled.found_by
+
     def ask(self, facts: Any) -> Match:
         """What its condition says about one call; ``facts`` comes from ``conditions.activation``."""
         if isinstance(self._compiled, ConditionError):
@@ -119,30 +127,33 @@ class Ruleset:
 
     def __init__(self, tenant_id: str, standing: Standing, rules: Iterable[Rule]) -> None:
         by_id = {rule.id: rule for rule in rules}
-        by_head: dict[Head, list[Rule]] = {}
+        by_head: dict[Head, dict[str, Rule]] = {}
         for rule in by_id.values():
             for head in rule.heads:
-                by_head.setdefault(head, []).append(rule)
+                by_head.setdefault(head, {})[rule.id] = rule
         self.tenant_id = tenant_id
         self.standing = standing
-        self._by_id, self._by_head = Layers(by_id), Layers(by_head)
+        self._by_id = Layers(by_id)
+        self._by_head = Layers({head: Shelf(found) for head, found in by_head.items()})
         self._calls: dict[tuple[str, str], list[ToolCall]] = {}
 
     def changed(self, standing: Standing, rules: Mapping[str, Rule | None]) -> Ruleset:
         """The ruleset with these rules changed, new or (None) gone. It costs what changes, not what there is."""
-        heads: dict[Head, list[Rule]] = {}
+        heads: dict[Head, dict[str, Rule | None]] = defaultdict(dict)
         for policy_id, rule in rules.items():
             before = self._by_id.get(policy_id)
             for head in before.heads if before else ():
-                found = heads.get(head, self._by_head.get(head) or [])
-                heads[head] = [one for one in found if one is not before]
+                heads[head][policy_id] = None
             for head in rule.heads if rule else ():
-                found = heads.get(head, self._by_head.get(head) or [])
-                heads[head] = [*found, rule] if rule else found
+                heads[head][policy_id] = rule
+        shelves = {
+            head: (self._by_head.get(head) or Shelf({})).changed(found)
+            for head, found in heads.items()
+        }
         after = Ruleset(self.tenant_id, standing, ())
         after._by_id = self._by_id.changed(rules)
         after._by_head = self._by_head.changed(
-            {head: found or None for head, found in heads.items()}
+            {head: shelf if shelf.rules else None for head, shelf in shelves.items()}
         )
         return after
 
@@ -152,9 +163,17 @@ class Ruleset:
 
     def about(self, tool: str, agent: str, kind: str = EVERY) -> list[Rule]:
         """The rules that could match a call: the cost follows these, not how many are stored."""
+        shelves = self._shelves(tool, agent)
+        return _of_kind(kind, (rule for shelf in shelves for rule in shelf.rules.values()))
+
+    def facing(self, facts: Facts, *, tool: str, agent: str, kind: str) -> list[Rule]:
+        """The same without most of those of which the call's texts show that they say no."""
+        shelves = self._shelves(tool, agent)
+        return _of_kind(kind, (rule for shelf in shelves for rule in shelf.facing(facts)))
+
+    def _shelves(self, tool: str, agent: str) -> list[Shelf]:
         heads = {(tool, agent), (tool, EVERY), (EVERY, agent), (EVERY, EVERY)}
-        found = [rule for head in heads for rule in self._by_head.get(head) or ()]
-        return [rule for rule in found if kind == EVERY or not rule.kinds or kind in rule.kinds]
+        return [shelf for head in heads if (shelf := self._by_head.get(head))]
 
     def calls_of(self, pattern_id: str, tool: str) -> list[ToolCall]:
         """The newest calls of a tool that failed in a pattern's way, as known when first asked.
@@ -168,6 +187,10 @@ class Ruleset:
                 self._calls.clear()
             calls = self._calls[key] = _read_calls(pattern_id, tool)
         return calls
+
+
+def _of_kind(kind: str, rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if kind == EVERY or not rule.kinds or kind in rule.kinds]
 
 
 def _either(own: str, said: Sequence[str] | None) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from policies.conditions import Answer, activation
+from policies.conditions import Answer, Facts, activation
 from policies.models import Decision
 from policies.rules import History, Verdict, strictest
 
@@ -28,7 +29,7 @@ _SAYS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Action:
     """What an agent is about to do: ``kind`` as in Decision.Kind, ``step`` from 0 on or None."""
 
@@ -40,7 +41,12 @@ class Action:
     arguments: Mapping[str, Any]
     context: Mapping[str, Any]
 
-    def facts(self, history: History | None = None) -> Any:
+    @cached_property
+    def alone(self) -> Facts:
+        """Its facts without what its run had done before."""
+        return self.facts()
+
+    def facts(self, history: History | None = None) -> Facts:
         """What conditions are asked about, converted once for all of them; without a history its counters are missing."""
         return activation(
             action={"kind": self.kind, "tool": self.tool},
@@ -123,7 +129,8 @@ def judge(
 
     ``history`` may be left out where no rule asks for it.
     """
-    heard = _hear(action.facts(history), sorted(rules, key=lambda rule: rule.id))
+    facts = action.alone if history is None else action.facts(history)
+    heard = _hear(facts, sorted(rules, key=lambda rule: rule.id))
     matched = [*heard.recognised, *heard.failed_closed]
     winner = strictest(Verdict(rule.action, rule.id) for rule in matched)
     if winner is None:

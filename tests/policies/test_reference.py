@@ -61,7 +61,7 @@ def guarded(rules: Ruleset, asked: Asked, default: str) -> reference.Verdict:
     action = Action(
         asked.agent, "r", asked.step, asked.kind, asked.tool, asked.arguments, asked.context
     )
-    about = rules.about(asked.tool, asked.agent, asked.kind)
+    about = rules.facing(action.alone, tool=asked.tool, agent=asked.agent, kind=asked.kind)
     ruling = judge(action, about, default_verdict=default, history=asked.history)
     return reference.Verdict(
         ruling.verdict,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -79,7 +80,9 @@ def question(random: Random) -> Asked:
         tool=random.choice(TOOLS),
         kind=random.choice(KINDS),
         step=random.choice((None, 0, 1, 2, 3)),
-        arguments={name: value(random) for name in NAMES if random.random() < 0.7},
+        arguments=_remembered(random)
+        if random.random() < 0.1
+        else {name: value(random) for name in NAMES if random.random() < 0.7},
         context={key: said for key, said in context.items() if random.random() < 0.6},
         history=History(*(random.randint(0, 3) for _ in COUNTERS)),
     )
@@ -122,6 +125,11 @@ def condition(random: Random, depth: int = 3) -> str:
             word = random.choice(("exists", "all"))
             return f"{over}.{word}(v, {_about(random, 'v')} || {inside})"
     return f"{_head(random)} && {_part(random, depth)}"
+
+
+def _remembered(random: Random) -> dict[str, Any]:
+    """Arguments of which there are so few that a policy may know the very same."""
+    return {"s": random.choice(TEXTS), **({"n": 1} if random.random() < 0.3 else {})}
 
 
 def _part(random: Random, depth: int) -> str:
@@ -213,9 +221,13 @@ def _about(random: Random, node: str) -> str:
 
 def _atom(random: Random) -> str:
     comparison, count = random.choice(COMPARISONS), random.randrange(4)
-    match random.randrange(12):
+    match random.randrange(14):
         case 0 | 1:
             return _head(random)
+        case 12:
+            return f'run.id == "{random.choice("rq")}"'
+        case 13:
+            return f"arguments == {json.dumps(_remembered(random), ensure_ascii=False)}"
         case 2:
             return f"has({random.choice(('arguments', 'arguments.m', 'context'))}.{random.choice(NAMES)})"
         case 3:
