@@ -18,6 +18,7 @@ from cel_expr_python import cel
 
 from policies import syntax, variables
 from policies.rules.history import History
+from policies.syntax import Where
 from policies.variables import Type
 
 SOURCE_LIMIT = 2_048
@@ -150,7 +151,7 @@ class Facts:
         except (RuntimeError, UnicodeError):  # half a character somewhere
             return False
 
-    def text_at(self, where: Sequence[str]) -> str | None:
+    def text_at(self, where: Where) -> str | None:
         """The text that is there; None where there is none, or where the engine would read it otherwise."""
         said: Any = self.said
         for name in where:
@@ -164,7 +165,7 @@ class Facts:
 class Sign:
     """What a text of the call must show, made ready to be looked for (`syntax.Sign`)."""
 
-    where: tuple[str, ...]
+    where: Where
     text: str | None
     pattern: Any
 
@@ -216,7 +217,7 @@ class Condition:
         return self.reads & variables.HISTORY if "history" in self.source else frozenset()
 
     @property
-    def found_by(self) -> Sequence[tuple[Sequence[str], str]]:
+    def found_by(self) -> Sequence[tuple[Where, str]]:
         """Where which texts are looked for, of which one must be there wherever it is true; none for any other condition."""
         for search in self.searches:
             found = [(sign.where, sign.text) for sign in search.signs if sign.text is not None]

@@ -12,7 +12,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 
 class UnreadableTree(RuntimeError):
@@ -147,14 +147,15 @@ def patterns(tree: Tree) -> Iterator[str]:
         yield from patterns(part)
 
 
+Where: TypeAlias = tuple[str, ...]
+"""A variable's name alone, or ``arguments`` and the names that lead on from there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """What a text of the call shows where a part of a condition is true: it is this one, or an expression is found in it.
+    """What a text of the call shows where a part of a condition is true: it is this one, or an expression is found in it."""
 
-    ``where`` is a variable's name alone, or ``arguments`` and the names that lead on from there.
-    """
-
-    where: tuple[str, ...]
+    where: Where
     text: str | None = None
     pattern: str = ""
 

@@ -23,6 +23,7 @@ from policies.conditions import Answer, Condition, ConditionError, Facts, Match,
 from policies.models import Policy
 from policies.rules import STRENGTH
 from policies.rules.prevention import ToolCall
+from policies.syntax import Where
 
 from . import policy_set
 from .layers import Layers
@@ -109,7 +110,7 @@ class Rule:
         return self._compiled.asks_of_history
 
     @property
-    def found_by(self) -> Sequence[tuple[Sequence[str], str]]:
+    def found_by(self) -> Sequence[tuple[Where, str]]:
         """Texts of the call of which one must be there (`Condition.found_by`)."""
         if isinstance(self._compiled, ConditionError):
             return ()

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from policies.conditions import Facts
+from policies.syntax import Where
 
 if TYPE_CHECKING:
     from .ruleset import Rule
@@ -26,7 +27,7 @@ class Sorted:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.sources: dict[str, str] = {}
         self._always: list[str] = []
-        self._by_text: dict[tuple[str, ...], dict[str, list[str]]] = {}
+        self._by_text: dict[Where, dict[str, list[str]]] = {}
         for rule in rules:
             self.sources[rule.id] = rule.source
             if not rule.found_by:

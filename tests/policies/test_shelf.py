@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+from policies.conditions import compile_condition
 from policies.services import shelf
+from policies.services.acted import Acted, answers
 from policies.services.policy_set import Standing
 from policies.services.ruleset import EVERY, Rule, Ruleset
 from policies.services.ruling import Action, judge
@@ -106,3 +108,24 @@ def test_whatever_is_left_out_would_say_no() -> None:
             )
             left_out += len(about) - len(found)
     assert left_out > 100
+
+
+def test_of_thousands_of_calls_only_those_are_asked_about_that_could_meet_a_condition() -> None:
+    """Nearly all of them are shown to be about something else; what is said of each stays the engine's word."""
+    chance = Random(6)
+    asked = [worlds.question(chance) for _ in range(200)]
+    acted = [
+        Acted(
+            each.agent, chance.choice("rq"), each.step, each.kind, each.tool, each.arguments, each.context, ""
+        )
+        for each in asked
+    ]  # fmt: skip
+    shown = 0
+    for _ in range(300):
+        condition = compile_condition(worlds.condition(chance))
+        if condition.asks_of_history:
+            continue
+        by_the_engine = [condition.matches(each.facts()).answer for each in acted]
+        assert answers(condition, acted) == by_the_engine, condition
+        shown += sum(each.is_shown_to_be_none_of(condition.found_by) for each in acted)
+    assert shown > 1_000
