@@ -32,11 +32,37 @@ Case: TypeAlias = Mapping[Node, Node]
 
 def is_covered(known: Conjunction, outer: tuple[Conjunction, ...]) -> bool:
     """Whether in every case of `known` all terms of some alternative hold."""
-    asked = [_telling_first(wanted) for wanted in outer]
+    asked = [_telling_first(wanted) for wanted in outer if _may_follow(known, wanted)]
+    if not asked:
+        return is_contradiction(known)
     return all(
         any(all(_follows(known, case, term) for term in wanted) for wanted in asked)
         for case in _standing_cases(known)
     )
+
+
+def _may_follow(known: Conjunction, wanted: Conjunction) -> bool:
+    """False where it wants a variable to be what it is not known to be: two policies are about different runs."""
+    given = _listed(known)
+    for name, values in _listed(wanted).items():
+        if not given.get(name, _ANYTHING) <= values:
+            return False
+    return True
+
+
+_ANYTHING = frozenset([Name("")])
+
+
+@lru_cache(maxsize=4_096)
+def _listed(known: Conjunction) -> Mapping[str, frozenset[Node]]:
+    """The values that variables can have, where they are listed."""
+    found: dict[str, frozenset[Node]] = {}
+    for term in known:
+        asked = term.question
+        if term.is_true and asked.word == "in" and isinstance(asked.subject, Name):
+            name = asked.subject.name
+            found[name] = found.get(name, asked.values) & asked.values
+    return found
 
 
 @lru_cache(maxsize=4_096)
