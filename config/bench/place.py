@@ -91,11 +91,20 @@ def url(*, owner: bool = False) -> str:
 
 
 @contextmanager
-def made(name: str = NAME) -> Iterator[None]:
-    """Make and migrate a database, send the default connection there, and drop it at the end."""
+def made(name: str = NAME, *, is_durable: bool = True) -> Iterator[None]:
+    """Make and migrate a database, send the default connection there, and drop it at the end.
+
+    One that is not durable commits without waiting for the disk: for what nobody would look at after a crash.
+    """
     _drop(name)
     with psycopg.connect(**_maintenance(), autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        if not is_durable:
+            server.execute(
+                sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(
+                    sql.Identifier(name)
+                )
+            )
     before = connection.settings_dict["NAME"]
     connection.close()
     use(name)

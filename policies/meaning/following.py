@@ -44,10 +44,7 @@ def is_covered(known: Conjunction, outer: tuple[Conjunction, ...]) -> bool:
 def _may_follow(known: Conjunction, wanted: Conjunction) -> bool:
     """False where it wants a variable to be what it is not known to be: two policies are about different runs."""
     given = _listed(known)
-    for name, values in _listed(wanted).items():
-        if not given.get(name, _ANYTHING) <= values:
-            return False
-    return True
+    return all(given.get(name, _ANYTHING) <= values for name, values in _listed(wanted).items())
 
 
 _ANYTHING = frozenset([Name("")])

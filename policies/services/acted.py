@@ -43,14 +43,6 @@ class Acted(Action):
         found = ((each, facts.text_at(each)) for each in where) if facts.are_held else ()
         return {each: text for each, text in found if text is not None}
 
-    def is_shown_to_be_none_of(self, found_by: Sequence[tuple[Where, str]]) -> bool:
-        """Whether its texts show that a condition which is found by these says no (`Condition.found_by`)."""
-        texts = self.texts
-        for where, text in found_by:
-            if texts.get(where, text) == text:
-                return False
-        return bool(found_by)
-
 
 ACTED = tuple(
     f"decision__{name}"
@@ -64,13 +56,20 @@ ACTED = tuple(
 
 def answers(condition: Condition, acted: Sequence[Acted]) -> list[Answer]:
     """What a condition says of decided actions, each as the guard saw it."""
-    if not condition.asks_of_history:
-        found_by = condition.found_by
-        return [
-            Answer.NO
-            if each.is_shown_to_be_none_of(found_by)
-            else condition.matches(each.alone).answer
-            for each in acted
-        ]
-    before = history.before(each.id for each in acted)
-    return [condition.matches(each.facts(before.get(each.id))).answer for each in acted]
+    if condition.asks_of_history:
+        before = history.before(each.id for each in acted)
+        return [condition.matches(each.facts(before.get(each.id))).answer for each in acted]
+    found_by = condition.found_by
+    return [
+        condition.matches(each.alone).answer if _could_be(each, found_by) else Answer.NO
+        for each in acted
+    ]
+
+
+def _could_be(acted: Acted, found_by: Sequence[tuple[Where, str]]) -> bool:
+    """False where its texts show that it is none of what a condition that is found by these is true of."""
+    texts = acted.texts
+    for where, text in found_by:
+        if texts.get(where, text) == text:
+            return True
+    return not found_by

@@ -200,8 +200,8 @@ def _weigh(held: Sequence[Policy], lessons: Mapping[str, Lesson]) -> None:
 
 
 # A pattern can have hundreds of live policies, and nearly all of them are only asked: they are read as rows, without
-# their long texts, and a record is made of those alone that would have blocked.
-_UNREAD = frozenset({"explanation", "backtest", "head", "reason", "state_since"})
+# what is long or takes long to read, and a record is made of those alone that would have blocked.
+_UNREAD = frozenset({"explanation", "backtest", "head", "reason", "created_at", "state_since"})
 _READ = [field.attname for field in Policy._meta.concrete_fields if field.name not in _UNREAD]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import time
@@ -50,7 +51,8 @@ class Command(BaseCommand):
         started_at = time.monotonic()
         try:
             place.tidy("learn")
-            with place.made(place.of_this_process("learn")):
+            with place.made(place.of_this_process("learn"), is_durable=False):
+                gc.freeze()  # the program stays: it is not looked through for garbage again and again
                 player = Player(make_scene(options["confirmations"]))
                 player.play(calls, options["passes"], self._say)
                 found = player.report()
