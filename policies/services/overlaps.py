@@ -5,11 +5,11 @@ What is said here is certain; where nothing is said, nothing was shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from governance.database.compiled import ask, compiled
 from policies.as_code.linting import Clash, Said, clash, clashes
@@ -18,7 +18,7 @@ from policies.meaning import same
 from policies.models import Policy
 
 COMPARED = 200
-"""Live policies about a tool that one is compared with, oldest first: some twenty milliseconds for all."""
+"""Live policies about a tool that one is compared with, oldest first: a few milliseconds for all."""
 
 
 def among(policies: Iterable[Policy]) -> list[Clash]:
@@ -28,9 +28,7 @@ def among(policies: Iterable[Policy]) -> list[Clash]:
 
 def of(policy: Policy) -> list[str]:
     """What is to be known of a policy beside the live ones that are about the same calls, a sentence each."""
-    about = Q(tool__in=["", policy.tool]) if policy.tool else Q()
-    live = Policy.objects.live().filter(about, simulated=policy.simulated).exclude(id=policy.id)
-    others = _said(live.order_by("id").values_list(*_COMPARED_BY)[:COMPARED])
+    others = _said(_others(policy))
     return [
         str(found)
         for mine in _said([_compared(policy)])
@@ -64,6 +62,24 @@ def _saying(condition: str, tool: str) -> QuerySet[Policy]:
 @compiled
 def _compared_with(tool: str) -> QuerySet[Policy, tuple[Any, ...]]:
     return _about_all_calls_of(tool).values_list(*_COMPARED_BY)[:COMPARED]
+
+
+def _others(policy: Policy) -> list[tuple[Any, ...]]:
+    if policy.tool and not policy.simulated:  # as nearly every policy is
+        return _others_about(["", policy.tool], policy.id)
+    others = _live_but(policy.id, simulated=policy.simulated)
+    about = others.filter(tool__in=["", policy.tool]) if policy.tool else others
+    return list(about[:COMPARED])
+
+
+@compiled
+def _others_about(tools: Sequence[str], but: str) -> QuerySet[Policy, tuple[Any, ...]]:
+    return _live_but(but, simulated=False).filter(tool__any=tools)[:COMPARED]
+
+
+def _live_but(policy: str, *, simulated: bool) -> QuerySet[Policy, tuple[Any, ...]]:
+    others = Policy.objects.live().filter(simulated=simulated).exclude(id=policy)
+    return others.order_by("id").values_list(*_COMPARED_BY)
 
 
 _COMPARED_BY = ("name", "id", "condition", "action", "tool", "scope_type", "scope_id")

@@ -79,12 +79,29 @@ def _carried_out(policy: Policy, *, ok: bool) -> list[Acted]:
 
 
 def _since(tool: str, agent: str, since: str, *, ok: bool) -> list[str]:
-    found = Outcome.objects.filter(ok=ok, simulated=False, id__gt=since)
+    if tool and not agent:  # as nearly every policy is
+        return _well_since(tool, since) if ok else _ill_since(tool, since)
+    found = _newest(since, ok=ok)
     if tool:
         found = found.filter(tool=tool)
     if agent:
         found = found.filter(agent__name=agent)
-    return list(found.order_by("-id").values_list("id", flat=True)[:MOST_CALLS])
+    return list(found[:MOST_CALLS])
+
+
+def _newest(since: str, *, ok: bool) -> QuerySet[Outcome, str]:
+    found = Outcome.objects.filter(ok=ok, simulated=False, id__gt=since)
+    return found.order_by("-id").values_list("id", flat=True)
+
+
+@compiled
+def _well_since(tool: str, since: str) -> QuerySet[Outcome, str]:
+    return _newest(since, ok=True).filter(tool=tool)[:MOST_CALLS]
+
+
+@compiled
+def _ill_since(tool: str, since: str) -> QuerySet[Outcome, str]:
+    return _newest(since, ok=False).filter(tool=tool)[:MOST_CALLS]
 
 
 @compiled

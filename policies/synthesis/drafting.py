@@ -11,6 +11,7 @@ from policies.conditions import (
     Answer,
     Condition,
     ConditionError,
+    Facts,
     activation,
     compile_condition,
 )
@@ -187,7 +188,7 @@ class _Trial:
         rejected = sum(1 for call in asked if _answer(condition, call) is not Answer.NO)
         if rejected:
             return TooThin(f"The condition would block {rejected} of {len(self.good)} good calls.")
-        covers = sum(1 for call in self.failed if _answer(condition, call) is Answer.YES)
+        covers = sum(1 for one in self._failed if condition.matches(one).answer is Answer.YES)
         backtest = Backtest(sample=len(self.good), false_rejections=rejected)
         return Draft(source, explanation, form, covers, backtest, self._nearest_good())
 
@@ -218,6 +219,11 @@ class _Trial:
             drafted.form,
             f"{drafted.explanation} Only this agent: others may.",
         )
+
+    @cached_property
+    def _failed(self) -> list[Facts]:
+        """The failing calls as conditions see them: each that is tried is put to all of them."""
+        return [_facts(call) for call in self.failed]
 
     @cached_property
     def _equal(self) -> list[Call]:
@@ -296,7 +302,11 @@ def _fault(call: Call) -> str | None:
 
 
 def _answer(condition: Condition, call: Call) -> Answer:
-    facts = activation(
+    return condition.matches(_facts(call)).answer
+
+
+def _facts(call: Call) -> Facts:
+    return activation(
         action={"kind": call.kind, "tool": call.tool},
         arguments=call.arguments,
         context={},
@@ -304,7 +314,6 @@ def _answer(condition: Condition, call: Call) -> Answer:
         run={"id": call.run or call.run_id, "step": 0},
         history=call.history,
     )
-    return condition.matches(facts).answer
 
 
 def _wordings(trial: _Trial, failed: int, *, are_whole: bool) -> Iterator[tuple[str, str]]:

@@ -218,10 +218,15 @@ def readjust(policy: Policy, *, actor: Actor) -> int:
     wait for the policy land again by themselves.
     """
     end_adjustments()
-    again = list(Adjustment.objects.counting().filter(policy=policy).values_list("id", flat=True))
+    again = _counting_of(policy.id)
     if again:
         ledger.append("routing.readjusted", policy.id, actor=actor, adjustments=again)
     return len(again)
+
+
+@compiled
+def _counting_of(policy: str) -> QuerySet[Adjustment, str]:
+    return Adjustment.objects.counting().filter(policy_id=policy).values_list("id", flat=True)
 
 
 def story(adjustment_id: str) -> dict[str, str] | None:
