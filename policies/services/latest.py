@@ -58,8 +58,11 @@ class Latest(Generic[Item]):
         fresh = [each for each in ids_since(begin) if each not in known]
         if not fresh and (not known or next(iter(known)) >= since):
             return known
-        every = {**known, **items(fresh)}
-        found = {each: every[each] for each in sorted(every)[-self.most :] if each >= since}
+        read = items(fresh)
+        every = known | {each: read[each] for each in sorted(read)}
+        if known and fresh and min(fresh) < next(reversed(known)):
+            every = {each: every[each] for each in sorted(every)}
+        found = {each: every[each] for each in list(every)[-self.most :] if each >= since}
         # Only when what was read is committed: a transaction that is rolled back must leave nothing behind.
         key = (required_tenant(), *sort)
         transaction.on_commit(lambda: self._keep(key, found), robust=True)

@@ -248,8 +248,8 @@ class _Trial:
         likely = [
             call
             for call in self.good
-            if call.arguments == cause.arguments
-            or (call.run, call.agent) == (cause.run, cause.agent)
+            if (call.run == cause.run and call.agent == cause.agent)
+            or call.arguments == cause.arguments
         ]
         if not isinstance(remembered, TooThin):
             # Outside the run only these arguments: what is missing here may be there elsewhere.
