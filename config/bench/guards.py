@@ -31,7 +31,7 @@ ENGINE_CALLS = 5
 SHUFFLED = 1
 
 # Ratios: ours divided by the other, at most; the last at least.
-WANTED = {"to_library": 3.0, "growth": 1.5, "to_all": 20.0}
+WANTED = {"to_library": 3.0, "growth": 1.5, "same_tool": 1.5, "to_all": 20.0}
 
 
 def measure(say: Callable[[str], None]) -> dict[str, Any]:
@@ -47,6 +47,8 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     )
     rules = {stored: _rules(stored) for stored in STORED}
     sets = {stored: Ruleset("bench", Standing(1, ""), rules[stored]) for stored in STORED}
+    remembering = [_rule(-1 - number, "pay", _remembers(number)) for number in range(STORED[0])]
+    same_tool = Ruleset("bench", Standing(1, ""), [*rules[STORED[0]], *remembering])
     say("compiling every condition of the smaller set, for the library to ask them all")
     everything = [_expression(rule) for rule in rules[STORED[0]]]
     applying = [
@@ -56,6 +58,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         "library_10": (lambda: _library(applying, call), CALLS),
         "ours_10000": (lambda: _ours(sets[STORED[0]], call), CALLS),
         "ours_100000": (lambda: _ours(sets[STORED[1]], call), CALLS),
+        "ours_same_tool": (lambda: _ours(same_tool, call), CALLS),
         "library_all": (lambda: _library(everything, call), 3),
     }
     _agree(asked)
@@ -72,6 +75,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     ratios: dict[str, float | None] = {
         "to_library": round(ours / found["library_10"], 2),
         "growth": round(found["ours_100000"] / ours, 2),
+        "same_tool": round(found["ours_same_tool"] / ours, 2),
         "to_all": round(found["library_all"] / ours, 1),
     }
     engines = {name: _engine(name, say) for name in ENGINES}
@@ -103,31 +107,41 @@ def _rules(stored: int) -> list[Rule]:
     for number in range(stored):
         tool = "pay" if number < APPLYING else f"tool-{number}"
         condition = f'action.tool == "{tool}" && arguments.amount > {number * 100} && arguments.currency == "EUR"'
-        rules.append(
-            Rule(
-                id=f"pol_{number:026}",
-                name=f"policy {number}",
-                action="block",
-                version=1,
-                is_active=True,
-                is_simulated=False,
-                fails_open=False,
-                tool="",
-                agent="",
-                source=condition,
-                explanation="It failed before.",
-                pattern_id=None,
-                trace_id=None,
-                incident_id=None,
-                head={"action.tool": [tool]},
-            )
-        )
+        rules.append(_rule(number, tool, condition))
     for rule in rules[:APPLYING]:
         head = {name: sorted(texts) for name, texts in compile_condition(rule.source).head.items()}
         if head != rule.head:
             raise BenchError(f"{rule.source} has the head {head}.")
     random.Random(SHUFFLED).shuffle(rules)  # noqa: S311 - the same order in every run
     return rules
+
+
+def _rule(number: int, tool: str, condition: str) -> Rule:
+    return Rule(
+        id=f"pol_{number:026}",
+        name=f"policy {number}",
+        action="block",
+        version=1,
+        is_active=True,
+        is_simulated=False,
+        fails_open=False,
+        tool="",
+        agent="",
+        source=condition,
+        explanation="It failed before.",
+        pattern_id=None,
+        trace_id=None,
+        incident_id=None,
+        head={"action.tool": [tool]},
+    )
+
+
+def _remembers(number: int) -> str:
+    """As policies are drafted of which nothing general is known yet: those arguments, or a word in that run."""
+    return (
+        f'action.tool == "pay" && ((arguments == {{"amount": {number}, "note": "to {number}"}}) || '
+        f'(agent.id == "scout" && run.id == "run-{number}" && arguments.note.matches("\\b{number}\\b")))'
+    )
 
 
 def _ours(rules: Ruleset, call: Action) -> tuple[str, int]:

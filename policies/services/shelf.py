@@ -27,18 +27,18 @@ class Sorted:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.sources: dict[str, str] = {}
         self._always: list[str] = []
-        self._by_text: dict[Where, dict[str, list[str]]] = {}
+        self.by_text: dict[Where, dict[str, list[str]]] = {}
         for rule in rules:
             self.sources[rule.id] = rule.source
             if not rule.found_by:
                 self._always.append(rule.id)
             for where, text in rule.found_by:
-                self._by_text.setdefault(where, {}).setdefault(text, []).append(rule.id)
+                self.by_text.setdefault(where, {}).setdefault(text, []).append(rule.id)
 
     def found(self, facts: Facts) -> set[str]:
         """Those that this call could be met by."""
         found = set(self._always)
-        for where, by_text in self._by_text.items():
+        for where, by_text in self.by_text.items():
             text = facts.text_at(where)
             found.update(*by_text.values() if text is None else [by_text.get(text, ())])
         return found
@@ -67,7 +67,8 @@ class Shelf:
 
     def facing(self, facts: Facts) -> list[Rule]:
         """Those that have to be asked about a call, in no order: what the others would say is no."""
-        if not facts.are_held:  # then a condition may be an error, and no text shows anything
+        # Where the engine cannot hold the facts a condition may be an error, and no text shows anything.
+        if not self._sorted.by_text or not facts.are_held:
             return list(self.rules.values())
         found = self._sorted.found(facts).union(self.fresh)
         return [self.rules[each] for each in found if each in self.rules]

@@ -89,10 +89,13 @@ def test_the_guard_and_the_library_say_the_same_of_the_same_policies(
 @pytest.mark.parametrize(
     ("ratios", "missed"),
     [
-        ({"to_library": 2.9, "growth": 1.4, "to_all": 21.0, "cedarpy": 9.0}, []),
-        ({"to_library": 3.1, "growth": 1.4, "to_all": 21.0}, ["to_library"]),
-        ({"to_library": 2.9, "growth": 1.6, "to_all": 19.0}, ["growth", "to_all"]),
-        ({"to_library": None, "growth": 1.0, "to_all": 21.0}, ["to_library"]),
+        ({"to_library": 2.9, "growth": 1.4, "same_tool": 1.1, "to_all": 21.0, "cedarpy": 9.0}, []),
+        ({"to_library": 3.1, "growth": 1.4, "same_tool": 1.1, "to_all": 21.0}, ["to_library"]),
+        (
+            {"to_library": 2.9, "growth": 1.6, "same_tool": 9.0, "to_all": 19.0},
+            ["growth", "same_tool", "to_all"],
+        ),
+        ({"to_library": None, "growth": 1.0, "same_tool": 1.1, "to_all": 21.0}, ["to_library"]),
     ],
 )
 def test_a_ratio_that_is_not_reached_is_named(
