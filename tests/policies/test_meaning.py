@@ -51,6 +51,10 @@ def test_two_spellings_of_one_question_are_the_same(a: str, b: str) -> None:
     ("wider", "narrower"),
     [
         ('action.tool == "book"', CABIN),
+        ('run.id in ["a", "b"]', 'run.id == "a" && arguments.n == 1'),
+        ('run.id in ["a", "b"]', 'run.id in ["a", "c"] && run.id in ["a", "d"]'),
+        ('run.id == "a" && arguments.n > 0', 'arguments == {"n": 1} && run.id == "a"'),
+        ('run.id == "a"', 'run.id == "b" && arguments.n == 1 && arguments.n == 2'),
         ('arguments.cabin in ["economy", "business", "first"]', CABIN),
         ("has(arguments.cabin)", CABIN),
         ("has(arguments.a)", "arguments.a.b.contains('x')"),

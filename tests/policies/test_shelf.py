@@ -15,29 +15,21 @@ from policies.services.ruling import Action, judge
 
 from . import worlds
 from .test_reference import rule_of
+from .worlds import Said
 
 MANY = 2_000
 
 
 def remembering(number: int) -> Rule:
     """As they are drafted: the very arguments, or a word in the run where it failed."""
-    return Rule(
-        id=f"pol_{number:05}",
-        name="",
-        action="block",
-        version=1,
-        is_active=True,
-        is_simulated=False,
-        fails_open=False,
-        tool="sql",
-        agent=EVERY,
-        source=f'(arguments == {{"query": "SELECT c{number} FROM t"}}) || '
-        f'(agent.id == "a" && run.id == "r{number}" && arguments.query.matches("\\\\bc{number}\\\\b"))',
-        explanation="",
-        pattern_id=None,
-        trace_id=None,
-        incident_id=None,
+    condition = (
+        f'(arguments == {{"query": "SELECT c{number} FROM t"}}) || '
+        f'(agent.id == "a" && run.id == "r{number}" && arguments.query.matches("\\bc{number}\\b"))'
     )
+    said = Said(
+        f"pol_{number:05}", "block", condition, "sql", EVERY, is_active=True, fails_open=False
+    )
+    return rule_of(said)
 
 
 def asked_by(rules: Ruleset, query: object, run: str) -> list[str]:

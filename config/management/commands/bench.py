@@ -55,7 +55,7 @@ class Command(BaseCommand):
             "--incidents", type=int, default=200, help="incidents one by one at idle (200)"
         )
         parser.add_argument(
-            "--decisions", type=int, default=2_000, help="decisions over HTTP (2000)"
+            "--decisions", type=int, default=8_000, help="decisions over HTTP (8000)"
         )
         parser.add_argument(
             "--tamperings", type=int, default=1_000, help="of a signed ledger (1000)"
