@@ -34,9 +34,10 @@ LATE = (TooLate, QueryCanceled, ConnectionTimeout, PoolTimeout)
 class Limit:
     """One deadline: when it ends, by the monotonic clock, and what the server is told in milliseconds."""
 
-    __slots__ = ("ends_at", "milliseconds")
+    __slots__ = ("answers", "ends_at", "milliseconds", "waited")
 
     def __init__(self, seconds: float, outer: Limit | None = None) -> None:
+        self.waited, self.answers = 0.0, 0
         ends_at = time.monotonic() + seconds + GRACE_SECONDS
         self.ends_at: float = ends_at if outer is None else min(ends_at, outer.ends_at)
         self.milliseconds = str(max(1, round(seconds * 1000)))
@@ -45,6 +46,11 @@ class Limit:
     def left(self) -> float:
         """Seconds until it ends; 0 when it has."""
         return max(0.0, self.ends_at - time.monotonic())
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether what is left is less than an answer took so far, on average."""
+        return self.left * self.answers < self.waited
 
 
 _limit: ContextVar[Limit | None] = ContextVar("antibody_deadline", default=None)
@@ -75,11 +81,21 @@ class Connection(psycopg.Connection[Any]):
         within = _limit.get()
         if within is None or timeout is not None:
             return super().wait(gen, interval, timeout)
+        began = time.monotonic()
         try:
             return super().wait(gen, interval, within.left)
         except WaitTimeout:
             self.pgconn.finish()
             raise TooLate("the database gave no answer in time") from None
+        finally:
+            within.answers += 1
+            within.waited += time.monotonic() - began
+
+    def commit(self) -> None:
+        """Commit, or raise TooLate before anything is said: whoever hears no answer could not tell what he left behind."""
+        if (within := _limit.get()) is not None and within.is_too_short:
+            raise TooLate("the database would not answer the commit in time")
+        super().commit()
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> Any:

@@ -68,6 +68,22 @@ def test_many_quick_statements_have_one_deadline_together() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_commit_that_would_be_answered_too_late_is_not_begun() -> None:
+    """Who was refused must not have left something behind."""
+    tenant = factories.tenant("acme")
+    with tenant_scope(tenant.id):
+        factories.agent("scout")
+    refused = pytest.raises(OperationalError)
+    with refused, within(2 * SECONDS), tenant_scope(tenant.id), connection.cursor() as cursor:
+        Agent.objects.update(name="other")
+        for _ in range(2):
+            cursor.execute("SELECT pg_sleep(%s)", [SECONDS])
+    connection.close_if_unusable_or_obsolete()
+    with tenant_scope(tenant.id):
+        assert Agent.objects.get().name == "scout"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_connection_that_missed_a_deadline_is_not_used_again() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
