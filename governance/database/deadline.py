@@ -21,6 +21,8 @@ from psycopg_pool import PoolTimeout
 
 # What a server needs to tell us that it gave up, before we believe that it cannot.
 GRACE_SECONDS = 0.05
+# What a commit may be feared to take: a statement that worked for seconds says nothing of that.
+COMMIT_SECONDS = 0.25
 
 
 class TooLate(psycopg.OperationalError):
@@ -49,8 +51,8 @@ class Limit:
 
     @property
     def is_too_short(self) -> bool:
-        """Whether what is left is less than an answer took so far, on average."""
-        return self.left * self.answers < self.waited
+        """Whether less is left than a commit may take: as long as an answer took so far, on average."""
+        return self.left < min(self.waited / max(1, self.answers), COMMIT_SECONDS)
 
 
 _limit: ContextVar[Limit | None] = ContextVar("antibody_deadline", default=None)

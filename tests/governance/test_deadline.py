@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from governance.database.deadline import GRACE_SECONDS, within
+from governance.database.deadline import GRACE_SECONDS, Limit, within
 from governance.database.tenancy import tenant_scope
 from governance.models import Agent, Tenant
 from tests import factories
@@ -81,6 +81,24 @@ def test_a_commit_that_would_be_answered_too_late_is_not_begun() -> None:
     connection.close_if_unusable_or_obsolete()
     with tenant_scope(tenant.id):
         assert Agent.objects.get().name == "scout"
+
+
+@pytest.mark.parametrize(
+    ("left", "waited", "answers", "is_begun"),
+    [
+        (0.1, 0.6, 3, False),  # as long as they took, it comes too late
+        (0.3, 0.6, 3, True),
+        (0.5, 5.0, 1, True),  # work that took long says nothing of a commit
+        (0.2, 5.0, 1, False),
+        (0.1, 0.0, 0, True),
+    ],
+)
+def test_a_commit_is_begun_where_its_answer_would_come_in_time(
+    left: float, waited: float, answers: int, is_begun: bool
+) -> None:
+    limit = Limit(left)
+    limit.waited, limit.answers = waited, answers
+    assert limit.is_too_short is not is_begun
 
 
 @pytest.mark.django_db(transaction=True)
