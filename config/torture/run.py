@@ -149,7 +149,7 @@ class Torture:
         while True:
             running = on_their_way(self.site.place.dsn)
             now = time.monotonic()
-            settling.look(running, now)
+            settling.look(running, now, is_poison_at_work=self._count(_POISON_AT_WORK) > 0)
             is_over = self.site.client.has_ended and not running
             if is_over:
                 self.figures.settled_after_s = round(now - self.last_fault_at, 2)
@@ -231,6 +231,12 @@ class Torture:
 _STILL_POISONED = """
 SELECT count(*) FROM governance_looptrace t JOIN incidents_incident i ON i.id = t.incident_id
  WHERE t.state = 'running' AND i.source = 'poison'
+"""
+# The step that it was fed to is being tried, or was lost by the process that it killed.
+_POISON_AT_WORK = """
+SELECT count(*) FROM governance_loopstep s JOIN governance_looptrace t ON t.id = s.trace_id
+  JOIN incidents_incident i ON i.id = t.incident_id
+ WHERE s.state = 'running' AND i.source = 'poison'
 """
 _STATES = "SELECT state, count(*) FROM governance_looptrace GROUP BY 1 ORDER BY 1"
 _WAITS = """

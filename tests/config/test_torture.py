@@ -432,6 +432,22 @@ def test_a_loop_has_fifteen_seconds_from_the_last_fault_or_its_own_beginning() -
     assert settling.late == {"held", "quick"}
 
 
+def test_a_loop_that_poison_holds_up_has_its_fifteen_seconds_from_the_end_of_it() -> None:
+    settling = Settling(began=100.0)
+    settling.look({"behind it", "soon over"}, 101.0)
+    settling.look({"behind it", "soon over"}, 112.0, is_poison_at_work=True)
+    settling.look({"behind it"}, 126.9)
+    assert settling.late == set()
+    settling.look({"behind it"}, 127.1)
+    assert settling.late == {"behind it"}
+    settling.look({"begun"}, 128.0)
+    settling.look({"begun"}, 140.0, is_poison_at_work=True)
+    settling.look({"begun"}, 154.9)
+    assert settling.late == {"behind it"}
+    settling.look({"begun"}, 155.1)
+    assert settling.late == {"behind it", "begun"}
+
+
 def test_a_row_that_no_answer_told_of_counts_as_duplicated() -> None:
     figures = Figures("short", 1, "redis")
     figures.count([Violation(UNCLAIMED, "every incident was acknowledged to the client", "inc_1")])
