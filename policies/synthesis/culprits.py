@@ -1,8 +1,9 @@
 """What an error message blames, as far as it stands in the call: from one failure to a rule about its cause.
 
 Each suspicion is a condition with how far it may reach. What was named may be so in this run only (a file that is
-missing here, a column of this database); it holds everywhere when another run failed in the same way, or when the
-good calls show that such values are not good anywhere. Whatever a good call contradicts is no suspicion.
+missing here, a column of this database); it holds everywhere when another run failed in the same way and such names are
+not known to be fine elsewhere (see `reach`), or when the good calls show that such values are not good anywhere.
+Whatever a good call contradicts is no suspicion.
 """
 
 from __future__ import annotations
@@ -10,36 +11,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from policies.synthesis.amounts import Beyond, Compared, Sums, relations
+from policies.synthesis.amounts import Beyond, Sums, relations
 from policies.synthesis.calls import Call, identity
 from policies.synthesis.features import (
     HasKey,
     HasSort,
-    Is,
     LacksKey,
     Mentions,
     Predicate,
-    ReadsFrom,
     Shaped,
     StartsWith,
-    Together,
     has_letter,
     paths_of,
 )
 from policies.synthesis.literals import EACH, Path
-from policies.synthesis.messages import (
-    Message,
-    is_never_named,
-    mentions,
-    stem,
-    words_of,
-)
+from policies.synthesis.messages import Message, is_never_named, mentions, stem, words_of
+from policies.synthesis.named import equals, is_atom, leaves_of, mentioning, named_in
+from policies.synthesis.reach import Reach, reach_of
 from policies.synthesis.reading import is_number, nodes_at
+from policies.synthesis.suspicions import Suspicion
 
 GOOD_TO_COMPARE = 20
 """Good calls that must show how a value usually is, before one that is otherwise counts as wrong."""
@@ -56,56 +50,21 @@ ENUMERATED = 1 / 3
 COMMON = 0.2
 """Share of good calls that hold a word, above which it tells nothing."""
 CONTEXT_WORDS = 6
+NAMED_EVERYWHERE = "the error names it, and what such errors named in one run failed in all others"
 NAMED_AGAIN = "several runs failed with it, and the error names it"
-LONGEST_ATOM = 80
 RUNS_WITHOUT_CONTEXT = 3
 FAILURES_COMPARED = 5
 FREE_ARGUMENTS = 2
 
-TOLD_BY_NO_WORD = (LacksKey, Shaped, HasSort, Beyond, Compared, Sums)
-"""Features that are true of calls which hold no particular text."""
-
 _CLASS = re.compile(r"[A-Za-z]{4,}(?=[_\-])")
 _CLASSES = re.compile(r"(?:[A-Za-z]+[_\-])+")
-
-
-@dataclass(frozen=True)
-class Suspicion:
-    """A condition on the arguments, and why. ``in_run``: only in the run of the cause."""
-
-    terms: tuple[Predicate, ...]
-    why: str
-    in_run: bool = False
-
-    def is_true_of(self, call: Call) -> bool:
-        return all(needle in call.text for needle in self.needles) and all(
-            term.is_true_of(call.arguments) for term in self.terms
-        )
-
-    @cached_property
-    def needles(self) -> tuple[str, ...]:
-        """Texts without which no call can match: looked for first, because that is fast."""
-        return tuple(chain.from_iterable(_needles(term) for term in self.terms))
-
-    @property
-    def sentence(self) -> str:
-        return " and ".join(term.sentence for term in self.terms)
-
-
-def _needles(term: Predicate) -> Iterator[str]:
-    if len(term.values) > 1 or isinstance(term.feature, TOLD_BY_NO_WORD):
-        return
-    for value in term.values[0].values() if isinstance(term.feature, Together) else term.values:
-        is_plain = isinstance(value, str) and value.isascii() and value.isprintable()
-        if is_plain and not set(value) & set('"\\'):
-            yield value
 
 
 class Culprits:
     """What is known about one failure: the cause, failing calls of its tool before it, latest first, and good ones."""
 
     def __init__(self, cause: Call, failures: Sequence[Call], good: Sequence[Call]) -> None:
-        self._cause, self._all_good = cause, good
+        self._cause, self._failures, self._all_good = cause, failures, good
         self._good = good[:GOOD_READ]
         self._message = Message.of(cause.error)
         self._alike = [call for call in failures if call.error == cause.error and call is not cause]
@@ -152,7 +111,7 @@ class Culprits:
         if not all(map(self._is_usual, named)):
             yield Suspicion(named, "the error names it", in_run=True)
         for name, value in self._blamed_values():
-            yield Suspicion((_is((name,), value),), f"the error is about {name}", in_run=True)
+            yield Suspicion((equals((name,), value),), f"the error is about {name}", in_run=True)
 
     def _is_usual(self, term: Predicate) -> bool:
         """Whether most good calls are so too: the message says where it happened, not what was wrong."""
@@ -176,17 +135,7 @@ class Culprits:
 
     @cached_property
     def _named_terms(self) -> tuple[Predicate, ...]:
-        message, arguments = self._message, self._cause.arguments
-        if message.is_about_grammar or message.is_about_rights:
-            return ()
-        terms: list[Predicate] = []
-        for path in paths_of(arguments):
-            for node in _leaves(nodes_at(arguments, path)):
-                if _is_atom(node) and self._is_named(path, node):
-                    terms.append(_is(path, node))
-                elif isinstance(node, str):
-                    terms += self._words_named(path, node)
-        return tuple(dict.fromkeys(_in_one_element(terms, arguments)))
+        return named_in(self._cause)
 
     def _named(self) -> tuple[Predicate, ...]:
         terms = self._named_terms
@@ -195,47 +144,32 @@ class Culprits:
             return (*terms, *self._chosen(terms))
         return terms
 
-    def _is_named(self, path: Path, value: Any) -> bool:
-        text = str(value)
-        if is_never_named(text) or not self._message.mentions(text):
-            return False
-        if is_number(value) or text.isdigit():
-            if self._message.is_about_quantity:
-                return False
-            name = next((step for step in reversed(path) if isinstance(step, str)), "")
-            return len(text) > 2 or self._message.names_key(name)
-        return self._message.names(text)
-
-    def _words_named(self, path: Path, text: str) -> Iterator[Predicate]:
-        named = [word for word in words_of(text) if self._message.names(word)]
-        if self._message.is_about_quantity:
-            named = [word for word in named if not word.isdigit()]
-        yield from (_mentions(path, word) for word in named)
-        # A column is missing from a table, not from all.
-        if named and self._message.is_about_a_member and (sources := ReadsFrom.of(text)):
-            yield Predicate(ReadsFrom(path), (sources,))
-
     def _chosen(self, terms: Sequence[Predicate]) -> Iterator[Predicate]:
         taken = {term.feature.path for term in terms}
         for name, value in self._cause.arguments.items():
-            if (name,) not in taken and _is_atom(value):
+            if (name,) not in taken and is_atom(value):
                 known = {identity(call.arguments.get(name)) for call in self._good}
                 if len(known) <= 1 + len(self._good) * ENUMERATED:
-                    yield _is((name,), value)
+                    yield equals((name,), value)
 
     def _named_again(self) -> Iterator[Suspicion]:
-        """Another run failed in the same way: what both have in common holds everywhere."""
-        yield from self._named_in_several_runs(self._named())
+        """Another run failed in the same way: what both have in common holds everywhere. So do names that always did."""
+        yield from self._named_elsewhere(self._named())
         for name, value in self._blamed_values():
-            term = _is((name,), value)
+            term = equals((name,), value)
             if any(term.is_true_of(call.arguments) for call in self._elsewhere()):
                 yield Suspicion(
                     (term,), f"several runs failed with it, and the error is about {name}"
                 )
 
-    def _named_in_several_runs(self, named: tuple[Predicate, ...]) -> Iterator[Suspicion]:
+    def _named_elsewhere(self, named: tuple[Predicate, ...]) -> Iterator[Suspicion]:
+        if not named or self._reach is Reach.RUN:
+            return
+        if self._reach is Reach.EVERYWHERE:
+            yield Suspicion(named, NAMED_EVERYWHERE)
+            return
         others = self._elsewhere_with(named)
-        if not named or not others:
+        if not others:
             return
         if all(not isinstance(term.feature, Mentions) for term in named):
             yield Suspicion(named, NAMED_AGAIN)
@@ -244,6 +178,10 @@ class Culprits:
         runs = {(call.run, call.agent) for call in others}
         if context or len(runs) + 1 >= RUNS_WITHOUT_CONTEXT:
             yield Suspicion((*named, *context), NAMED_AGAIN)
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return reach_of(self._named_terms, self._failures, self._good)
 
     def _elsewhere_with(self, terms: Sequence[Predicate]) -> list[Call]:
         return [
@@ -274,7 +212,7 @@ class Culprits:
             if share <= COMMON:
                 ranked.append((share, path, token))
         ranked.sort(key=lambda one: (one[0], str(one[1]), one[2]))
-        return [_mentions(path, token) for _, path, token in ranked[:CONTEXT_WORDS]]
+        return [mentioning(path, token) for _, path, token in ranked[:CONTEXT_WORDS]]
 
     # What it is about.
 
@@ -285,7 +223,7 @@ class Culprits:
             return
         is_said_otherwise = bool(self._named_terms) or any(True for _ in self._class_prefixes())
         for name, value in self._cause.arguments.items():
-            if not _is_atom(value) or not message.names_key(name):
+            if not is_atom(value) or not message.names_key(name):
                 continue
             if message.is_about_quantity and not is_number(value):
                 continue
@@ -299,7 +237,7 @@ class Culprits:
                 identity(call.arguments[name]) for call in self._good if name in call.arguments
             ]
             if len(known) >= DISTINCT_TO_COMPARE and len(set(known)) <= len(known) * ENUMERATED:
-                yield Suspicion((_is((name,), value),), f"the error is about {name}")
+                yield Suspicion((equals((name,), value),), f"the error is about {name}")
 
     def _keys(self) -> Iterator[Suspicion]:
         """The message names an argument that no good call has, or that every good call has and this one lacks."""
@@ -364,8 +302,8 @@ class Culprits:
 
     def _class_prefixes(self) -> Iterator[tuple[Path, str]]:
         for path in paths_of(self._cause.arguments):
-            for node in _leaves(nodes_at(self._cause.arguments, path)):
-                found = _CLASS.match(node) if isinstance(node, str) and _is_atom(node) else None
+            for node in leaves_of(nodes_at(self._cause.arguments, path)):
+                found = _CLASS.match(node) if isinstance(node, str) and is_atom(node) else None
                 if found and stem(found[0]) in self._message.words:
                     yield path, node[: found.end() + 1]
 
@@ -403,7 +341,7 @@ class Culprits:
 
     def _odd(self, feature: Shaped | HasSort, mine: str, distinct: set[str]) -> Iterator[Suspicion]:
         if isinstance(feature, Shaped):
-            if not _is_atom(mine):
+            if not is_atom(mine):
                 return
         elif any(map(has_letter, distinct)):
             return  # prose and code may hold any sign
@@ -432,14 +370,14 @@ class Culprits:
         for name, value in self._cause.arguments.items():
             theirs = other.arguments[name]
             if identity(value) == identity(theirs):
-                terms.append(_is((name,), value))
+                terms.append(equals((name,), value))
                 is_specific = is_specific or self._is_new(name, value)
                 continue
             free += 1
             prefix = _common_class(value, theirs)
             if prefix:
                 terms.append(Predicate(StartsWith((name,), _parts(prefix)), (prefix,)))
-            elif not (_is_atom(value) or isinstance(value, list)) or self._is_about(
+            elif not (is_atom(value) or isinstance(value, list)) or self._is_about(
                 name, value, theirs
             ):
                 return ()
@@ -465,52 +403,9 @@ class Culprits:
         )
 
 
-def _is(path: Path, value: Any) -> Predicate:
-    return Predicate(Is(path), (value,))
-
-
-def _mentions(path: Path, token: str) -> Predicate:
-    return Predicate(Mentions(path, token), (token,))
-
-
-def _leaves(nodes: Sequence[Any]) -> list[Any]:
-    return [node for node in nodes if isinstance(node, str) or is_number(node)]
-
-
-def _is_atom(value: Any) -> bool:
-    """A number, or a text that is one value and not a sentence, a command or a query."""
-    if isinstance(value, str):
-        return 0 < len(value) <= LONGEST_ATOM and not any(map(str.isspace, value))
-    return is_number(value)
-
-
-def _in_one_element(terms: Sequence[Predicate], arguments: Any) -> Iterator[Predicate]:
-    """Values named from one element of a list are asked for together: this flight on this day."""
-    in_lists: dict[Path, dict[str, Any]] = {}
-    for term in terms:
-        path = term.feature.path
-        if (
-            isinstance(term.feature, Is)
-            and len(path) >= 2
-            and path[-2] is EACH
-            and isinstance(path[-1], str)
-        ):
-            in_lists.setdefault(path[:-1], {}).setdefault(path[-1], term.values[0])
-        else:
-            yield term
-    for path, wanted in in_lists.items():
-        names = tuple(sorted(wanted))
-        feature = Together(path, names)
-        held = feature.read(nodes_at(arguments, path))
-        if identity({name: wanted[name] for name in names}) in held:
-            yield Predicate(feature, ({name: wanted[name] for name in names},))
-        else:
-            yield from (_is((*path, name), value) for name, value in wanted.items())
-
-
 def _common_class(one: Any, other: Any) -> str:
     """The classes that two values begin with alike: `gift_card_` of two gift cards."""
-    if not (isinstance(one, str) and isinstance(other, str) and _is_atom(one) and _is_atom(other)):
+    if not (isinstance(one, str) and isinstance(other, str) and is_atom(one) and is_atom(other)):
         return ""
     mine, theirs = _CLASSES.match(one), _CLASSES.match(other)
     return mine[0] if mine and theirs and mine[0] == theirs[0] else ""

@@ -16,11 +16,12 @@ from policies.conditions import (
     compile_condition,
 )
 from policies.synthesis.calls import Backtest, Call, Draft, Form, TooThin, identity
-from policies.synthesis.culprits import Culprits, Suspicion
+from policies.synthesis.culprits import Culprits
 from policies.synthesis.literals import literal
 from policies.synthesis.memory import of_tool, remember
 from policies.synthesis.messages import Message
 from policies.synthesis.search import Search
+from policies.synthesis.suspicions import Suspicion
 
 BACKTEST_LIMIT = 10_000
 """Latest stored good calls that a condition is tried on."""

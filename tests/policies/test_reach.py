@@ -1,0 +1,121 @@
+"""How far a name that an error blames reaches is learned from what became of other names."""
+
+from __future__ import annotations
+
+import pytest
+
+from policies.conditions import Answer, activation, compile_condition
+from policies.synthesis import Call, Draft, Form, draft
+from policies.synthesis.named import named_in
+from policies.synthesis.reach import BROKEN, NAMES_COMPARED, Reach, reach_of
+
+ENOUGH = 18  # names that held, of which none broke: the nineteenth is expected to break in 1 of 20
+
+
+def asked(table: str, run: str, *, column: str = "amount", error: str = "") -> Call:
+    query = f"SELECT {column} FROM {table} WHERE year = 2031"
+    return Call("sql", {"query": query}, run, error=error, run=run, agent="scout")
+
+
+def missed(table: str, run: str, *, column: str = "amount") -> Call:
+    return asked(table, run, column=column, error=f"no such table: {table}")
+
+
+def held(count: int) -> list[Call]:
+    """Tables that two runs asked for and neither found."""
+    return [missed(f"shop_{n}", f"r{n}{which}") for n in range(count) for which in "ab"]
+
+
+def good(count: int = 24) -> list[Call]:
+    return [asked(f"sales_{n % 4}", f"g{n}") for n in range(count)]
+
+
+def broken(count: int) -> tuple[list[Call], list[Call]]:
+    """Tables that one run did not find and another did: the failures, and the good calls."""
+    return (
+        [missed(f"moved_{n}", f"m{n}") for n in range(count)],
+        [asked(f"moved_{n}", f"found{n}") for n in range(count)],
+    )
+
+
+def drafted(cause: Call, earlier: list[Call], well: list[Call]) -> Draft:
+    result = draft(cause, [cause, *earlier], well)
+    assert isinstance(result, Draft), result
+    return result
+
+
+def blocks(drafted: Draft, call: Call) -> bool:
+    facts = activation(
+        action={"kind": "tool_call", "tool": call.tool},
+        arguments=call.arguments,
+        context={},
+        agent={"id": call.agent},
+        run={"id": call.run, "step": 0},
+    )
+    return compile_condition(drafted.condition).matches(facts).answer is Answer.YES
+
+
+def test_what_a_name_is_in_one_run_it_is_in_all_where_so_it_was_with_all_others() -> None:
+    cause = missed("orders_2031", "now")
+    result = drafted(cause, held(ENOUGH), good())
+    assert result.form is Form.GENERAL
+    assert blocks(result, asked("orders_2031", "another", column="total"))
+    assert not blocks(result, asked("orders_2032", "now"))
+    assert "failed in all others" in result.explanation
+
+
+def test_with_fewer_it_is_blamed_in_its_own_run_until_others_fail_with_it() -> None:
+    cause = missed("orders_2031", "now")
+    result = drafted(cause, held(ENOUGH - 1), good())
+    assert result.form is Form.IN_RUN
+    assert not blocks(result, asked("orders_2031", "another", column="total"))
+    again = [missed("orders_2031", run, column=f"c_{run}") for run in ("then", "before")]
+    result = drafted(cause, again, good())
+    assert result.form is Form.GENERAL
+    assert blocks(result, asked("orders_2031", "another", column="total"))
+
+
+def test_where_names_are_fine_in_other_runs_several_failures_blame_one_in_its_run_only() -> None:
+    failures, found = broken(2)
+    again = [missed("orders_2031", run, column=f"c_{run}") for run in ("then", "before")]
+    result = drafted(missed("orders_2031", "now"), [*again, *failures], [*found, *good()])
+    assert result.form is Form.IN_RUN
+    assert blocks(result, asked("orders_2031", "now", column="total"))
+    assert not blocks(result, asked("orders_2031", "another", column="total"))
+
+
+@pytest.mark.parametrize(
+    ("names", "are_broken", "reach"),
+    [
+        (0, 0, Reach.OPEN),
+        (ENOUGH - 1, 0, Reach.OPEN),
+        (ENOUGH, 0, Reach.EVERYWHERE),
+        (0, 1, Reach.RUN),
+        (18, 1, Reach.RUN),
+        (19, 1, Reach.OPEN),
+        (36, 1, Reach.OPEN),
+        (37, 1, Reach.EVERYWHERE),
+    ],
+)
+def test_it_takes_many_that_held_to_outweigh_one_that_broke(
+    names: int, are_broken: int, reach: Reach
+) -> None:
+    failures, found = broken(are_broken)
+    mine = named_in(missed("orders_2031", "now"))
+    assert reach_of(mine, [*failures, *held(names)], [*found, *good()]) is reach
+    assert pytest.approx(0.05) == BROKEN
+
+
+def test_a_name_alone_in_its_run_says_nothing_nor_does_a_good_call_of_that_run() -> None:
+    mine = named_in(missed("orders_2031", "now"))
+    once = [missed(f"shop_{n}", f"r{n}") for n in range(40)]
+    then_good = [asked(f"shop_{n}", f"r{n}") for n in range(40)]
+    assert reach_of(mine, once, [*then_good, *good()]) is Reach.OPEN
+
+
+def test_only_the_latest_names_count() -> None:
+    failures, found = broken(5)
+    mine = named_in(missed("orders_2031", "now"))
+    latest_first = [*held(NAMES_COMPARED), *failures]
+    assert reach_of(mine, latest_first, [*found, *good()]) is Reach.EVERYWHERE
+    assert reach_of(mine, latest_first[::-1], [*found, *good()]) is Reach.RUN
