@@ -115,7 +115,8 @@ class Culprits:
 
     def _is_usual(self, term: Predicate) -> bool:
         """Whether most good calls are so too: the message says where it happened, not what was wrong."""
-        so = sum(1 for call in self._good if term.is_true_of(call.arguments))
+        one = Suspicion((term,), "")
+        so = sum(1 for call in self._good if one.is_true_of(call))
         return so >= GOOD_WITH_KEY and so * 2 >= len(self._good)
 
     def _tool(self) -> Iterator[Suspicion]:
