@@ -108,7 +108,7 @@ class Culprits:
 
     def _in_run(self) -> Iterator[Suspicion]:
         named = self._named()
-        if not all(map(self._is_usual, named)):
+        if not all(map(self._is_usual, named)) and self._reach is not Reach.CALL:
             yield Suspicion(named, "the error names it", in_run=True)
         for name, value in self._blamed_values():
             yield Suspicion((equals((name,), value),), f"the error is about {name}", in_run=True)
@@ -164,7 +164,7 @@ class Culprits:
                 )
 
     def _named_elsewhere(self, named: tuple[Predicate, ...]) -> Iterator[Suspicion]:
-        if not named or self._reach is Reach.RUN:
+        if not named or self._reach in (Reach.CALL, Reach.RUN):
             return
         if self._reach is Reach.EVERYWHERE:
             yield Suspicion(named, NAMED_EVERYWHERE)

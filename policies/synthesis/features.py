@@ -169,6 +169,56 @@ def _whole_word(token: str) -> re.Pattern[str]:
     return re.compile(rf"(^|[^{WHOLE}]){escaped(token)}($|[^{WHOLE}])", re.ASCII)
 
 
+MAKES = ("alter", "clone", "create", "curl", "install", "mkdir", "touch", "wget")
+"""Words of a command or a query that makes or fetches what is missing."""
+LOOKS = (
+    *("cd", "pushd", "use"),
+    *("find", "locate", "man", "search", "whereis", "which"),
+    *("information_schema", "pg_catalog", "sqlite_master", "sqlite_schema"),
+)
+"""Words of one that goes where it may be, or looks for it."""
+
+
+@dataclass(frozen=True)
+class LeavesAsIs:
+    """A text without the words that change what is missing, or where; read as an empty text.
+
+    ``but`` are those that may stand in it: whoever failed with them was not helped by them.
+    """
+
+    path: Path
+    but: frozenset[str] = frozenset()
+
+    def read(self, nodes: Sequence[Any]) -> Values:
+        texts = [node for node in nodes if isinstance(node, str)]
+        changed = _one_of(self._words)
+        return {"": ""} if texts and not any(map(changed.search, texts)) else {}
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        return tuple(word for word in (*MAKES, *LOOKS) if word not in self.but)
+
+    def source(self, values: Sequence[Any]) -> str:
+        pattern = literal(_one_of(self._words).pattern)
+        return at(
+            self.path, lambda node: f"{has_type(node, 'string')} && !{node}.matches({pattern})"
+        )
+
+    def sentence(self, values: Sequence[Any]) -> str:
+        return f"{spoken(self.path)} neither makes it nor looks for it elsewhere"
+
+    @staticmethod
+    def after(path: Path, text: str) -> "LeavesAsIs":
+        """What a text failed without; with those of the words that it had."""
+        had = (word for word in (*MAKES, *LOOKS) if _one_of((word,)).search(text))
+        return LeavesAsIs(path, frozenset(had))
+
+
+@lru_cache(maxsize=256)
+def _one_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?i)(^|[^\w-])({'|'.join(words)})($|[^\w-])", re.ASCII)
+
+
 @dataclass(frozen=True)
 class ReadsFrom:
     """The tables that a query reads from, in order; read as a tuple of their names in small letters."""

@@ -93,7 +93,7 @@ _NEVER_NAMED = frozenset(
 _PASSING = r"timed? ?-?out|too many requests|rate.?limit|\b429\b|\b50[234]\b|temporar|try again|unavailable|\bbusy\b"
 _NO_SUCH = (
     r"not found|no such|does(?: not|n.t) exist|unknown|not recogni[sz]ed|unrecogni[sz]ed|not subscribed|"
-    r"not available|not installed|disabled|deprecated|undefined"
+    r"not available|not installed|disabled|deprecated|undefined|no module named|(?:can(?:no|')t|could not) find"
 )
 _QUANTITY = (
     r"not enough|insufficient|balance|exceed|add up|(?:come|sum)s? (?:up )?to \d|\blimit\b|too (?:many|few|large|small|big|long|short|high|low)|"

@@ -6,7 +6,15 @@ from functools import lru_cache
 from typing import Any
 
 from policies.synthesis.calls import Call, identity
-from policies.synthesis.features import Is, Mentions, Predicate, ReadsFrom, Together, paths_of
+from policies.synthesis.features import (
+    Is,
+    LeavesAsIs,
+    Mentions,
+    Predicate,
+    ReadsFrom,
+    Together,
+    paths_of,
+)
 from policies.synthesis.literals import EACH, Path
 from policies.synthesis.messages import Message, is_never_named, words_of
 from policies.synthesis.reading import is_number, nodes_at
@@ -53,6 +61,9 @@ def _words_named(message: Message, path: Path, text: str) -> Iterator[Predicate]
     if message.is_about_quantity:
         named = [word for word in named if not word.isdigit()]
     yield from (mentioning(path, word) for word in named)
+    if named and message.is_absence:
+        # Whoever is told that something is missing makes it, or looks for it, and names it to do so.
+        yield Predicate(LeavesAsIs.after(path, text), ("",))
     # A column is missing from a table, not from all.
     if named and message.is_about_a_member and (sources := ReadsFrom.of(text)):
         yield Predicate(ReadsFrom(path), (sources,))

@@ -6,11 +6,12 @@ of other names that such errors blamed can.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from policies.synthesis.calls import Call
-from policies.synthesis.features import Predicate
+from policies.synthesis.features import MAKES, LeavesAsIs, Predicate
 from policies.synthesis.named import named_in
 from policies.synthesis.suspicions import Suspicion
 
@@ -23,6 +24,8 @@ BROKEN = 0.05
 class Reach(Enum):
     """How far such names reach, by what became of others."""
 
+    CALL = "call"
+    """Too many were mended in the run that had failed: what was missing was made."""
     RUN = "run"
     """Too many were fine in another run."""
     OPEN = "open"
@@ -34,8 +37,9 @@ class Reach(Enum):
 def reach_of(named: Sequence[Predicate], failures: Sequence[Call], good: Sequence[Call]) -> Reach:
     """How far ``named`` reaches, judged by the names that other errors of its sort blamed; ``failures`` are latest first.
 
-    A name held where several runs failed with it, and broke where it was good in a run that it had not failed in. More
-    than ``BROKEN`` of them: this run alone. Everywhere where the next one is expected to break more rarely than that,
+    A name held where several runs failed with it, broke where it was good in a run that it had not failed in, and was
+    mended where a run that it had failed in named it and went well, be it to make what was missing. More than ``BROKEN``
+    of them: this run alone, or not even that. Everywhere where the next one is expected to break more rarely than that,
     which takes eighteen that held (the rule of succession: Laplace 1814).
     """
     runs: dict[tuple[Predicate, ...], set[tuple[str, str]]] = defaultdict(set)
@@ -44,23 +48,32 @@ def reach_of(named: Sequence[Predicate], failures: Sequence[Call], good: Sequenc
         if terms and terms != named and (terms in runs or len(runs) < NAMES_COMPARED):
             runs[terms].add((call.run, call.agent))
     texts = "\n".join(call.text for call in good)
-    broken = {
-        terms
-        for terms, failed_in in runs.items()
-        if _is_good_outside(failed_in, Suspicion(terms, ""), good, texts)
-    }
-    held = sum(1 for terms, failed_in in runs.items() if len(failed_in) > 1 and terms not in broken)
-    known = len(broken) + held
-    if len(broken) > known * BROKEN:
+    held = broke = mended = 0
+    for terms, failed_in in runs.items():
+        well = list(_naming(terms, good, texts))
+        if any((call.run, call.agent) in failed_in for call in well):
+            mended += 1
+        elif any(Suspicion(terms, "").is_true_of(call) for call in well):
+            broke += 1
+        else:
+            held += len(failed_in) > 1
+    if mended > len(runs) * BROKEN:
+        return Reach.CALL
+    known = held + broke + mended
+    if broke + mended > known * BROKEN:
         return Reach.RUN
-    expected = (len(broken) + 1) / (known + 2)
-    return Reach.EVERYWHERE if expected <= BROKEN else Reach.OPEN
+    return Reach.EVERYWHERE if broke + mended + 1 <= (known + 2) * BROKEN else Reach.OPEN
 
 
-def _is_good_outside(
-    runs: set[tuple[str, str]], named: Suspicion, good: Sequence[Call], texts: str
-) -> bool:
+def _naming(terms: Sequence[Predicate], good: Sequence[Call], texts: str) -> Iterator[Call]:
+    """Good calls that hold these names, be it to make what was missing; not those that only looked for it."""
+    named = Suspicion(tuple(map(_or_makes_it, terms)), "")
     # Most names stand in no good call at all: all of them together are looked through faster than each.
-    return all(needle in texts for needle in named.needles) and any(
-        named.is_true_of(call) and (call.run, call.agent) not in runs for call in good
-    )
+    if all(needle in texts for needle in named.needles):
+        yield from filter(named.is_true_of, good)
+
+
+def _or_makes_it(term: Predicate) -> Predicate:
+    if not isinstance(term.feature, LeavesAsIs):
+        return term
+    return replace(term, feature=replace(term.feature, but=term.feature.but.union(MAKES)))

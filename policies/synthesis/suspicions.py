@@ -7,9 +7,9 @@ from itertools import chain
 
 from policies.synthesis.amounts import Beyond, Compared, Sums
 from policies.synthesis.calls import Call
-from policies.synthesis.features import HasSort, LacksKey, Predicate, Shaped, Together
+from policies.synthesis.features import HasSort, LacksKey, LeavesAsIs, Predicate, Shaped, Together
 
-TOLD_BY_NO_WORD = (LacksKey, Shaped, HasSort, Beyond, Compared, Sums)
+TOLD_BY_NO_WORD = (LacksKey, LeavesAsIs, Shaped, HasSort, Beyond, Compared, Sums)
 """Features that are true of calls which hold no particular text."""
 
 

@@ -428,3 +428,51 @@ def test_a_message_of_any_length_and_sort_is_read() -> None:
 def test_bounds_are_read_from_any_text_at_once(text: str) -> None:
     """Two ways to read each blank would be more ways than there are seconds."""
     assert all(abs(limit) < 10**15 for limit in Message.of(text).limits)
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "as_well", "and_not"),
+    [
+        (
+            "jq . a.json",
+            "bash: line 1: jq: command not found",
+            ["cat b.json | jq .", "jq --version"],
+            ["apt-get install -y jq", "which jq", "git clone https://example.com/jq"],
+        ),
+        (
+            "python3 -c 'import numpy'",
+            "ModuleNotFoundError: No module named 'numpy'",
+            ["python3 -c 'import numpy; numpy.zeros(3)'"],
+            ["pip install numpy", "pip install numpy && python3 -c 'import numpy'"],
+        ),
+        (
+            "cat notes.txt",
+            "cat: notes.txt: No such file or directory",
+            ["cat notes.txt | wc", "cat -n notes.txt"],
+            ["touch notes.txt && cat notes.txt", "cd src && cat notes.txt"],
+        ),
+        (
+            "find . -delete; cd build && make",
+            "bash: line 1: cd: build: No such file or directory",
+            ["cd build; ls", "find . | xargs cd build"],
+            ["mkdir build && cd build && cmake ."],
+        ),
+        (
+            "SELECT name FROM singers",
+            "1146 (42S02): Table 'stage.singers' doesn't exist",
+            ["DESC singers", "SELECT count(*) FROM concerts JOIN singers ON 1 = 1"],
+            [
+                "SELECT column_name FROM information_schema.columns WHERE table_name = 'singers'",
+                "CREATE TABLE singers (name text)",
+            ],
+        ),
+    ],
+)
+def test_whoever_makes_what_is_missing_or_looks_for_it_is_not_held_up(
+    command: str, error: str, as_well: list[str], and_not: list[str]
+) -> None:
+    well = [made(command=f"ls /srv/{n}", run=f"g{n}") for n in range(24)]
+    result = drafted(made(error, command=command), good=well)
+    assert result.form is Form.IN_RUN
+    assert all(blocks(result.condition, made(command=each)) for each in as_well)
+    assert not any(blocks(result.condition, made(command=each)) for each in and_not)

@@ -106,11 +106,26 @@ def test_it_takes_many_that_held_to_outweigh_one_that_broke(
     assert pytest.approx(0.05) == BROKEN
 
 
-def test_a_name_alone_in_its_run_says_nothing_nor_does_a_good_call_of_that_run() -> None:
+def test_a_name_alone_in_its_run_says_nothing() -> None:
     mine = named_in(missed("orders_2031", "now"))
     once = [missed(f"shop_{n}", f"r{n}") for n in range(40)]
-    then_good = [asked(f"shop_{n}", f"r{n}") for n in range(40)]
-    assert reach_of(mine, once, [*then_good, *good()]) is Reach.OPEN
+    assert reach_of(mine, once, good()) is Reach.OPEN
+
+
+@pytest.mark.parametrize("query", ["CREATE TABLE shop_0 (amount int)", "SELECT 1 FROM shop_0"])
+def test_where_runs_mend_what_is_missing_only_the_very_call_is_remembered(query: str) -> None:
+    mended = Call("sql", {"query": query}, "r0a", run="r0a", agent="scout")
+    result = drafted(missed("orders_2031", "now"), held(9), [mended, *good()])
+    assert result.form is Form.EXACT
+    assert blocks(result, missed("orders_2031", "another"))
+    assert not blocks(result, asked("orders_2031", "now", column="total"))
+    looked = "SELECT 1 FROM sqlite_master WHERE name = 'shop_0'"
+    looking = Call("sql", {"query": looked}, "r0a", run="r0a", agent="scout")
+    result = drafted(missed("orders_2031", "now"), held(9), [looking, *good()])
+    assert result.form is Form.IN_RUN
+    elsewhere = Call("sql", {"query": query}, "g0", run="g0", agent="scout")
+    result = drafted(missed("orders_2031", "now"), held(9), [elsewhere, *good()])
+    assert blocks(result, asked("orders_2031", "now", column="total"))
 
 
 def test_only_the_latest_names_count() -> None:
