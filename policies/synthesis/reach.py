@@ -5,7 +5,7 @@ missing for all. One failure cannot tell, and a rule that stops the next run is 
 of other names that such errors blamed can.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -16,7 +16,7 @@ from policies.synthesis.named import named_in
 from policies.synthesis.suspicions import Suspicion
 
 NAMES_COMPARED = 50
-"""Other names that such errors blamed lately, whose fate is asked."""
+"""Names that such errors blamed lately, whose fate is asked."""
 BROKEN = 0.05
 """Share of names that may turn out to be fine elsewhere."""
 
@@ -25,7 +25,7 @@ class Reach(Enum):
     """How far such names reach, by what became of others."""
 
     CALL = "call"
-    """Too many were mended in the run that had failed: what was missing was made."""
+    """It, or too many others, were mended in the run that had failed: what was missing was made."""
     RUN = "run"
     """Too many were fine in another run."""
     OPEN = "open"
@@ -34,35 +34,53 @@ class Reach(Enum):
     """What fails in one run fails in all."""
 
 
-def reach_of(named: Sequence[Predicate], failures: Sequence[Call], good: Sequence[Call]) -> Reach:
-    """How far ``named`` reaches, judged by the names that other errors of its sort blamed; ``failures`` are latest first.
+class _Fate(Enum):
+    """What became of one name."""
 
-    A name held where several runs failed with it, broke where it was good in a run that it had not failed in, and was
-    mended where a run that it had failed in named it and went well, be it to make what was missing. More than ``BROKEN``
-    of them: this run alone, or not even that. Everywhere where the next one is expected to break more rarely than that,
-    which takes eighteen that held (the rule of succession: Laplace 1814).
+    HELD = "held"
+    """Several runs failed with it."""
+    BROKE = "broke"
+    """It was good in a run that it had not failed in."""
+    MENDED = "mended"
+    """A run that had failed with it named it and went well, be it to make what was missing."""
+    UNKNOWN = "unknown"
+
+
+def reach_of(named: tuple[Predicate, ...], failures: Sequence[Call], good: Sequence[Call]) -> Reach:
+    """How far ``named`` reaches, by what became of it, and of the names that other errors of its sort blamed.
+
+    ``failures`` are latest first, the one that named it among them. More than ``BROKEN`` of the others that were mended, or
+    broke as well: not even this run, or this run alone. Everywhere where the next one is expected to be fine elsewhere
+    more rarely than that, which takes eighteen that held (the rule of succession: Laplace 1814).
     """
     runs: dict[tuple[Predicate, ...], set[tuple[str, str]]] = defaultdict(set)
     for call in failures:
         terms = named_in(call)
-        if terms and terms != named and (terms in runs or len(runs) < NAMES_COMPARED):
+        if terms and (terms in runs or len(runs) < NAMES_COMPARED):
             runs[terms].add((call.run, call.agent))
     texts = "\n".join(call.text for call in good)
-    held = broke = mended = 0
-    for terms, failed_in in runs.items():
-        well = list(_naming(terms, good, texts))
-        if any((call.run, call.agent) in failed_in for call in well):
-            mended += 1
-        elif any(Suspicion(terms, "").is_true_of(call) for call in well):
-            broke += 1
-        else:
-            held += len(failed_in) > 1
-    if mended > len(runs) * BROKEN:
+    became = {terms: _fate(terms, runs[terms], good, texts) for terms in runs}
+    if became.pop(named, None) is _Fate.MENDED:
         return Reach.CALL
-    known = held + broke + mended
+    of_others = Counter(became.values())
+    mended, broke = of_others[_Fate.MENDED], of_others[_Fate.BROKE]
+    known = of_others[_Fate.HELD] + broke + mended
+    if mended > len(became) * BROKEN:
+        return Reach.CALL
     if broke + mended > known * BROKEN:
         return Reach.RUN
     return Reach.EVERYWHERE if broke + mended + 1 <= (known + 2) * BROKEN else Reach.OPEN
+
+
+def _fate(
+    terms: tuple[Predicate, ...], runs: set[tuple[str, str]], good: Sequence[Call], texts: str
+) -> _Fate:
+    well = list(_naming(terms, good, texts))
+    if any((call.run, call.agent) in runs for call in well):
+        return _Fate.MENDED
+    if any(map(Suspicion(terms, "").is_true_of, well)):
+        return _Fate.BROKE
+    return _Fate.HELD if len(runs) > 1 else _Fate.UNKNOWN
 
 
 def _naming(terms: Sequence[Predicate], good: Sequence[Call], texts: str) -> Iterator[Call]:

@@ -123,6 +123,12 @@ def test_where_runs_mend_what_is_missing_only_the_very_call_is_remembered(query:
     looking = Call("sql", {"query": looked}, "r0a", run="r0a", agent="scout")
     result = drafted(missed("orders_2031", "now"), held(9), [looking, *good()])
     assert result.form is Form.IN_RUN
+    itself = Call(
+        "sql", {"query": "CREATE TABLE orders_2031 (n int)"}, "then", run="then", agent="scout"
+    )
+    earlier = [missed("orders_2031", "then"), *held(40)]
+    result = drafted(missed("orders_2031", "now"), earlier, [itself, *good()])
+    assert result.form is Form.EXACT
     elsewhere = Call("sql", {"query": query}, "g0", run="g0", agent="scout")
     result = drafted(missed("orders_2031", "now"), held(9), [elsewhere, *good()])
     assert blocks(result, asked("orders_2031", "now", column="total"))
