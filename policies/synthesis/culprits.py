@@ -182,7 +182,7 @@ class Culprits:
 
     @cached_property
     def _reach(self) -> Reach:
-        return reach_of(self._named_terms, self._failures, self._good)
+        return reach_of(self._cause, self._failures, self._good)
 
     def _elsewhere_with(self, terms: Sequence[Predicate]) -> list[Call]:
         return [

@@ -23,6 +23,7 @@ _BLANK = re.compile(r"\s")
 _IDENTIFIER = re.compile(r"[\d_]|\w[./]\w|[a-z][A-Z]|^--?\w")
 _QUOTED = re.compile(r"\"([^\"\s]{1,80})\"|(?<!\w)'([^'\s]{1,80})'(?!\w)|`([^`'\s]{1,80})[`']")
 _SEGMENT = re.compile(r":\s|\n")
+_IN_A_PLACE = re.compile(r"([\w-]+)[./]\w")
 _WORD = re.compile(r"[A-Za-z]{4,}")
 
 # Words of errors themselves, and of the languages that commands and queries are written in.
@@ -152,6 +153,20 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an error says that something is, and what it says before that; both in small letters."""
+
+    name: str
+    before: str
+
+    def is_another_in(self, error: str) -> bool:
+        """Whether this error begins alike and then names another place."""
+        small = error.lower()
+        found = _IN_A_PLACE.match(small, len(self.before))
+        return found is not None and found[1] != self.name and small.startswith(self.before)
+
+
+@dataclass(frozen=True)
 class Message:
     """One error message, read."""
 
@@ -240,6 +255,11 @@ class Message:
         """What stands alone between colons, or at the end of a line: `no such table: orders`."""
         said = (segment.strip().rstrip(":.") for segment in _SEGMENT.split(self._small))
         return frozenset(one for one in said if one and not _BLANK.search(one))
+
+    def places_of(self, word: str) -> list[Place]:
+        """Where it says that this is: in `db`, of `db.orders`; in `src`, of `/home/me/src/orders`."""
+        found = re.finditer(rf"([\w-]+)[./]{re.escape(word.lower())}(?![\w-])", self._small)
+        return [Place(each[1], self._small[: each.start()]) for each in found]
 
     @cached_property
     def words(self) -> frozenset[str]:

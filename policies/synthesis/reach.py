@@ -12,6 +12,7 @@ from enum import Enum
 
 from policies.synthesis.calls import Call
 from policies.synthesis.features import MAKES, LeavesAsIs, Predicate
+from policies.synthesis.messages import Message, mentions
 from policies.synthesis.named import named_in
 from policies.synthesis.suspicions import Suspicion
 
@@ -46,10 +47,10 @@ class _Fate(Enum):
     UNKNOWN = "unknown"
 
 
-def reach_of(named: tuple[Predicate, ...], failures: Sequence[Call], good: Sequence[Call]) -> Reach:
-    """How far ``named`` reaches, by what became of it, and of the names that other errors of its sort blamed.
+def reach_of(cause: Call, failures: Sequence[Call], good: Sequence[Call]) -> Reach:
+    """How far what its error names reaches, by what became of it, and of the names that other errors of its sort blamed.
 
-    ``failures`` are latest first, the one that named it among them. More than ``BROKEN`` of the others that were mended, or
+    ``failures`` are latest first, the cause among them. More than ``BROKEN`` of the others that were mended, or
     broke as well: not even this run, or this run alone. Everywhere where the next one is expected to be fine elsewhere
     more rarely than that, which takes eighteen that held (the rule of succession: Laplace 1814).
     """
@@ -60,14 +61,14 @@ def reach_of(named: tuple[Predicate, ...], failures: Sequence[Call], good: Seque
             runs[terms].add((call.run, call.agent))
     texts = "\n".join(call.text for call in good)
     became = {terms: _fate(terms, runs[terms], good, texts) for terms in runs}
-    if became.pop(named, None) is _Fate.MENDED:
+    if became.pop(named_in(cause), None) is _Fate.MENDED:
         return Reach.CALL
     of_others = Counter(became.values())
     mended, broke = of_others[_Fate.MENDED], of_others[_Fate.BROKE]
     known = of_others[_Fate.HELD] + broke + mended
     if mended > len(became) * BROKEN:
         return Reach.CALL
-    if broke + mended > known * BROKEN:
+    if broke + mended > known * BROKEN or _is_in_one_place_of_several(cause, failures):
         return Reach.RUN
     return Reach.EVERYWHERE if broke + mended + 1 <= (known + 2) * BROKEN else Reach.OPEN
 
@@ -81,6 +82,15 @@ def _fate(
     if any(map(Suspicion(terms, "").is_true_of, well)):
         return _Fate.BROKE
     return _Fate.HELD if len(runs) > 1 else _Fate.UNKNOWN
+
+
+def _is_in_one_place_of_several(cause: Call, failures: Sequence[Call]) -> bool:
+    """Whether the error says where it is missing, the call does not, and other errors of its sort were elsewhere."""
+    message, text = Message.of(cause.error), cause.text.lower()
+    said = [value for term in named_in(cause) for value in term.values if isinstance(value, str)]
+    places = (place for value in said if value for place in message.places_of(value))
+    hidden = [place for place in places if not mentions(text, place.name)]
+    return any(place.is_another_in(call.error) for place in hidden for call in failures)
 
 
 def _naming(terms: Sequence[Predicate], good: Sequence[Call], texts: str) -> Iterator[Call]:

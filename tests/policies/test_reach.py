@@ -6,7 +6,6 @@ import pytest
 
 from policies.conditions import Answer, activation, compile_condition
 from policies.synthesis import Call, Draft, Form, draft
-from policies.synthesis.named import named_in
 from policies.synthesis.reach import BROKEN, NAMES_COMPARED, Reach, reach_of
 
 ENOUGH = 18  # names that held, of which none broke: the nineteenth is expected to break in 1 of 20
@@ -101,13 +100,13 @@ def test_it_takes_many_that_held_to_outweigh_one_that_broke(
     names: int, are_broken: int, reach: Reach
 ) -> None:
     failures, found = broken(are_broken)
-    mine = named_in(missed("orders_2031", "now"))
+    mine = missed("orders_2031", "now")
     assert reach_of(mine, [*failures, *held(names)], [*found, *good()]) is reach
     assert pytest.approx(0.05) == BROKEN
 
 
 def test_a_name_alone_in_its_run_says_nothing() -> None:
-    mine = named_in(missed("orders_2031", "now"))
+    mine = missed("orders_2031", "now")
     once = [missed(f"shop_{n}", f"r{n}") for n in range(40)]
     assert reach_of(mine, once, good()) is Reach.OPEN
 
@@ -134,9 +133,37 @@ def test_where_runs_mend_what_is_missing_only_the_very_call_is_remembered(query:
     assert blocks(result, asked("orders_2031", "now", column="total"))
 
 
+def placed(table: str, run: str, *, place: str, column: str = "amount") -> Call:
+    error = f"1146 (42S02): Table '{place}.{table}' doesn't exist"
+    return asked(table, run, column=column, error=error)
+
+
+def test_where_errors_tell_places_that_no_call_tells_a_name_is_blamed_in_its_run_alone() -> None:
+    cause = placed("orders_2031", "now", place="eu")
+    again = [
+        placed("orders_2031", run, place="eu", column=f"c_{run}") for run in ("then", "before")
+    ]
+    result = drafted(cause, again, good())
+    assert blocks(result, asked("orders_2031", "another", column="total")), "one place is known"
+    others = [placed("visits", "r1", place="us")]
+    result = drafted(cause, [*again, *others], good())
+    assert not blocks(result, asked("orders_2031", "another", column="total"))
+
+
+def test_a_place_that_the_call_tells_as_well_is_no_reason_for_doubt() -> None:
+    cause = placed("eu.orders_2031", "now", place="eu")
+    told = Call(
+        cause.tool, cause.arguments, "now", error=cause.error.replace("eu.eu", "eu"), run="now"
+    )
+    others = [placed("visits", "r1", place="us")]
+    assert reach_of(told, [told, *others], good()) is Reach.OPEN
+    untold = placed("orders_2031", "now", place="eu")
+    assert reach_of(untold, [untold, *others], good()) is Reach.RUN
+
+
 def test_only_the_latest_names_count() -> None:
     failures, found = broken(5)
-    mine = named_in(missed("orders_2031", "now"))
+    mine = missed("orders_2031", "now")
     latest_first = [*held(NAMES_COMPARED), *failures]
     assert reach_of(mine, latest_first, [*found, *good()]) is Reach.EVERYWHERE
     assert reach_of(mine, latest_first[::-1], [*found, *good()]) is Reach.RUN
