@@ -159,11 +159,13 @@ class Place:
     name: str
     before: str
 
-    def is_another_in(self, error: str) -> bool:
-        """Whether this error begins alike and then names another place."""
+    def is_of(self, error: str) -> bool | None:
+        """Whether an error that begins alike names this place, and not another; None of one that does not begin alike."""
         small = error.lower()
         found = _IN_A_PLACE.match(small, len(self.before))
-        return found is not None and found[1] != self.name and small.startswith(self.before)
+        if found is None or not small.startswith(self.before):
+            return None
+        return found[1] == self.name
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ NAMES_COMPARED = 50
 BROKEN = 0.05
 """Share of names that may turn out to be fine elsewhere."""
 
+TOLD_OF_ONE_PLACE = 100
+"""Errors of a sort that must all name one place (a database, a folder) before it is believed to be the only one."""
+
 
 class Reach(Enum):
     """How far such names reach, by what became of others."""
@@ -68,7 +71,7 @@ def reach_of(cause: Call, failures: Sequence[Call], good: Sequence[Call]) -> Rea
     known = of_others[_Fate.HELD] + broke + mended
     if mended > len(became) * BROKEN:
         return Reach.CALL
-    if broke + mended > known * BROKEN or _is_in_one_place_of_several(cause, failures):
+    if broke + mended > known * BROKEN or _may_be_elsewhere(cause, failures):
         return Reach.RUN
     return Reach.EVERYWHERE if broke + mended + 1 <= (known + 2) * BROKEN else Reach.OPEN
 
@@ -84,13 +87,17 @@ def _fate(
     return _Fate.HELD if len(runs) > 1 else _Fate.UNKNOWN
 
 
-def _is_in_one_place_of_several(cause: Call, failures: Sequence[Call]) -> bool:
-    """Whether the error says where it is missing, the call does not, and other errors of its sort were elsewhere."""
+def _may_be_elsewhere(cause: Call, failures: Sequence[Call]) -> bool:
+    """Whether the error says where it is missing, the call does not, and there may be other such places."""
     message, text = Message.of(cause.error), cause.text.lower()
     said = [value for term in named_in(cause) for value in term.values if isinstance(value, str)]
     places = (place for value in said if value for place in message.places_of(value))
-    hidden = [place for place in places if not mentions(text, place.name)]
-    return any(place.is_another_in(call.error) for place in hidden for call in failures)
+    for place in places:
+        if not mentions(text, place.name):
+            there = [place.is_of(call.error) for call in failures]
+            if there.count(True) < TOLD_OF_ONE_PLACE or False in there:
+                return True
+    return False
 
 
 def _naming(terms: Sequence[Predicate], good: Sequence[Call], texts: str) -> Iterator[Call]:
