@@ -260,7 +260,9 @@ class Message:
 
     def places_of(self, word: str) -> list[Place]:
         """Where it says that this is: in `db`, of `db.orders`; in `src`, of `/home/me/src/orders`."""
-        found = re.finditer(rf"([\w-]+)[./]{re.escape(word.lower())}(?![\w-])", self._small)
+        # From its beginning and never back: the text is an agent's.
+        before = r"(?<![\w-])([\w-]++)[./]"
+        found = re.finditer(rf"{before}{re.escape(word.lower())}(?![\w-])", self._small)
         return [Place(each[1], self._small[: each.start()]) for each in found]
 
     @cached_property

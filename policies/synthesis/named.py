@@ -20,16 +20,17 @@ from policies.synthesis.messages import Message, is_never_named, words_of
 from policies.synthesis.reading import is_number, nodes_at
 
 LONGEST_ATOM = 80
-REMEMBERED = 10_000
-"""Failures whose names are kept: each is looked at again beside those that come after it."""
+REMEMBERED = 4_000
+LONGEST_REMEMBERED = 4_000
+"""Failures whose names are kept, and characters of the longest of them: each is looked at again beside later ones."""
 
 
 def named_in(call: Call) -> tuple[Predicate, ...]:
     """What must be so of another call that has in it all that this one's error names; nothing where it names nothing."""
-    return _named(call.error, call.text)
+    is_short = len(call.error) + len(call.text) <= LONGEST_REMEMBERED
+    return (_remembered if is_short else _named)(call.error, call.text)
 
 
-@lru_cache(REMEMBERED)
 def _named(error: str, text: str) -> tuple[Predicate, ...]:
     message, arguments = Message.of(error), json.loads(text)
     if message.is_about_grammar or message.is_about_rights:
@@ -42,6 +43,9 @@ def _named(error: str, text: str) -> tuple[Predicate, ...]:
             elif isinstance(node, str):
                 terms += _words_named(message, path, node)
     return tuple(dict.fromkeys(_in_one_element(terms, arguments)))
+
+
+_remembered = lru_cache(REMEMBERED)(_named)
 
 
 def _is_named(message: Message, path: Path, value: Any) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from policies.conditions import Answer, activation, compile_condition
 from policies.synthesis import Call, Draft, Form, draft, generalise
 from policies.synthesis.amounts import Beyond, Compared, Sums
-from policies.synthesis.features import Mentions, Predicate, ReadsFrom, Shaped, Together
+from policies.synthesis.features import LeavesAsIs, Mentions, Predicate, ReadsFrom, Shaped, Together
 from policies.synthesis.messages import Message
 from policies.synthesis.reading import shape_of
 
@@ -399,6 +399,9 @@ def test_what_differs_did_not_matter_unless_the_error_is_about_it() -> None:
             [{"q": "æøå!"}, {"q": "æøå"}, {"q": ["a"] * 9}, {"q": 9}, {}],
         ),
         (Beyond(("q",), 2, False, "list"), 2, [{"q": []}, {"q": [1, 2, 3]}, {"q": ""}, {"q": 1}]),
+        (LeavesAsIs(("q",)), "", [{"q": "jq ."}, {"q": "apt install jq"}, {"q": "a\nINSTALL b"}, {"q": "installer"},
+                                  {"q": "pre-install"}, {"q": "x/install.sh"}, {"q": ""}, {"q": 1}, {}]),
+        (LeavesAsIs(("q",), frozenset({"cd"})), "", [{"q": "cd a"}, {"q": "cd a; mkdir b"}]),
         (Shaped(("q",)), shape_of("#AB1"), [{"q": "#AB1"}, {"q": "#AB1\n"}, {"q": "AB1"}, {"q": "#a1"}]),
     ],
 )  # fmt: skip
@@ -418,6 +421,7 @@ def test_a_message_of_any_length_and_sort_is_read() -> None:
         assert isinstance(message.names("orders"), bool)
         assert isinstance(message.says_there_is_no("tool" * 50), bool)
         assert isinstance(message.names_key("order_id"), bool)
+        assert message.places_of("orders") == []
 
 
 @pytest.mark.parametrize(
