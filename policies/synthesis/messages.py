@@ -259,7 +259,7 @@ class Message:
         return frozenset(one for one in said if one and not _BLANK.search(one))
 
     def places_of(self, word: str) -> list[Place]:
-        """Where it says that this is: in `db`, of `db.orders`; in `src`, of `/home/me/src/orders`."""
+        """Where it says that this is: in `db`, of `db.orders`; in `src`, of `/srv/src/orders`."""
         # From its beginning and never back: the text is an agent's.
         before = r"(?<![\w-])([\w-]++)[./]"
         found = re.finditer(rf"{before}{re.escape(word.lower())}(?![\w-])", self._small)
