@@ -6,28 +6,17 @@ from typing import Any
 
 import pytest
 
-from policies.conditions import Answer, activation, compile_condition
 from policies.synthesis import Call, Draft, Form, draft, generalise
 from policies.synthesis.amounts import Beyond, Compared, Sums
 from policies.synthesis.features import LeavesAsIs, Mentions, Predicate, ReadsFrom, Shaped, Together
 from policies.synthesis.messages import Message
 from policies.synthesis.reading import shape_of
 
+from .blocking import blocks
+
 
 def made(error: str = "", /, *, tool: str = "book", run: str = "r1", **arguments: Any) -> Call:
     return Call(tool, arguments, run, error=error, run=run, agent="scout")
-
-
-def blocks(condition: str, call: Call) -> bool:
-    facts = activation(
-        action={"kind": "tool_call", "tool": call.tool},
-        arguments=call.arguments,
-        context={},
-        agent={"id": call.agent},
-        run={"id": call.run, "step": 0},
-        history=call.history,
-    )
-    return compile_condition(condition).matches(facts).answer is Answer.YES
 
 
 def drafted(cause: Call, *earlier: Call, good: list[Call]) -> Draft:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from policies.conditions import Answer, activation, compile_condition
 from policies.synthesis import Call, Draft, Form, draft
 from policies.synthesis.reach import BROKEN, NAMES_COMPARED, TOLD_OF_ONE_PLACE, Reach, reach_of
+
+from .blocking import blocks
 
 ENOUGH = 18  # names that held, of which none broke: the nineteenth is expected to break in 1 of 20
 
@@ -43,23 +44,12 @@ def drafted(cause: Call, earlier: list[Call], well: list[Call]) -> Draft:
     return result
 
 
-def blocks(drafted: Draft, call: Call) -> bool:
-    facts = activation(
-        action={"kind": "tool_call", "tool": call.tool},
-        arguments=call.arguments,
-        context={},
-        agent={"id": call.agent},
-        run={"id": call.run, "step": 0},
-    )
-    return compile_condition(drafted.condition).matches(facts).answer is Answer.YES
-
-
 def test_what_a_name_is_in_one_run_it_is_in_all_where_so_it_was_with_all_others() -> None:
     cause = missed("orders_2031", "now")
     result = drafted(cause, held(ENOUGH), good())
     assert result.form is Form.GENERAL
-    assert blocks(result, asked("orders_2031", "another", column="total"))
-    assert not blocks(result, asked("orders_2032", "now"))
+    assert blocks(result.condition, asked("orders_2031", "another", column="total"))
+    assert not blocks(result.condition, asked("orders_2032", "now"))
     assert "failed in all others" in result.explanation
 
 
@@ -67,11 +57,11 @@ def test_with_fewer_it_is_blamed_in_its_own_run_until_others_fail_with_it() -> N
     cause = missed("orders_2031", "now")
     result = drafted(cause, held(ENOUGH - 1), good())
     assert result.form is Form.IN_RUN
-    assert not blocks(result, asked("orders_2031", "another", column="total"))
+    assert not blocks(result.condition, asked("orders_2031", "another", column="total"))
     again = [missed("orders_2031", run, column=f"c_{run}") for run in ("then", "before")]
     result = drafted(cause, again, good())
     assert result.form is Form.GENERAL
-    assert blocks(result, asked("orders_2031", "another", column="total"))
+    assert blocks(result.condition, asked("orders_2031", "another", column="total"))
 
 
 def test_where_names_are_fine_in_other_runs_several_failures_blame_one_in_its_run_only() -> None:
@@ -79,8 +69,8 @@ def test_where_names_are_fine_in_other_runs_several_failures_blame_one_in_its_ru
     again = [missed("orders_2031", run, column=f"c_{run}") for run in ("then", "before")]
     result = drafted(missed("orders_2031", "now"), [*again, *failures], [*found, *good()])
     assert result.form is Form.IN_RUN
-    assert blocks(result, asked("orders_2031", "now", column="total"))
-    assert not blocks(result, asked("orders_2031", "another", column="total"))
+    assert blocks(result.condition, asked("orders_2031", "now", column="total"))
+    assert not blocks(result.condition, asked("orders_2031", "another", column="total"))
 
 
 @pytest.mark.parametrize(
@@ -116,8 +106,8 @@ def test_where_runs_mend_what_is_missing_only_the_very_call_is_remembered(query:
     mended = Call("sql", {"query": query}, "r0a", run="r0a", agent="scout")
     result = drafted(missed("orders_2031", "now"), held(9), [mended, *good()])
     assert result.form is Form.EXACT
-    assert blocks(result, missed("orders_2031", "another"))
-    assert not blocks(result, asked("orders_2031", "now", column="total"))
+    assert blocks(result.condition, missed("orders_2031", "another"))
+    assert not blocks(result.condition, asked("orders_2031", "now", column="total"))
     looked = "SELECT 1 FROM sqlite_master WHERE name = 'shop_0'"
     looking = Call("sql", {"query": looked}, "r0a", run="r0a", agent="scout")
     result = drafted(missed("orders_2031", "now"), held(9), [looking, *good()])
@@ -130,7 +120,7 @@ def test_where_runs_mend_what_is_missing_only_the_very_call_is_remembered(query:
     assert result.form is Form.EXACT
     elsewhere = Call("sql", {"query": query}, "g0", run="g0", agent="scout")
     result = drafted(missed("orders_2031", "now"), held(9), [elsewhere, *good()])
-    assert blocks(result, asked("orders_2031", "now", column="total"))
+    assert blocks(result.condition, asked("orders_2031", "now", column="total"))
 
 
 def placed(table: str, run: str, *, place: str, column: str = "amount") -> Call:
@@ -144,13 +134,13 @@ def test_where_errors_tell_places_that_no_call_tells_a_name_is_blamed_in_its_run
         placed("orders_2031", run, place="eu", column=f"c_{run}") for run in ("then", "before")
     ]
     result = drafted(cause, again, good())
-    assert not blocks(result, asked("orders_2031", "another", column="total"))
+    assert not blocks(result.condition, asked("orders_2031", "another", column="total"))
     # Until so many have told of this one place alone that it is believed to be the only one.
     others = [placed(f"visits_{n}", f"v{n}", place="eu") for n in range(TOLD_OF_ONE_PLACE - 3)]
     result = drafted(cause, [*again, *others], good())
-    assert blocks(result, asked("orders_2031", "another", column="total"))
+    assert blocks(result.condition, asked("orders_2031", "another", column="total"))
     result = drafted(cause, [*again, *others, placed("visits", "r1", place="us")], good())
-    assert not blocks(result, asked("orders_2031", "another", column="total"))
+    assert not blocks(result.condition, asked("orders_2031", "another", column="total"))
 
 
 def test_a_place_that_the_call_tells_as_well_is_no_reason_for_doubt() -> None:
